@@ -1,0 +1,199 @@
+"""The PeftFsdpJob itself: the spec as a whole, the rules between its sections, and the way in for raw objects."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .durations import Duration
+from .names import JOB_NAME_MAX_LENGTH, JOB_NAME_PATTERN
+from .schema import ApiModel, Problem, Rule, broken_rules
+from .spec import (
+    CacheSpec,
+    CheckpointSpec,
+    DatasetSpec,
+    EvaluationSpec,
+    FsdpSpec,
+    HubSpec,
+    LoraSpec,
+    ModelSpec,
+    OutputSpec,
+    QuantizationSpec,
+    RestartSpec,
+    TrainingSpec,
+    WorkersSpec,
+)
+
+
+class JobSpec(ApiModel):
+    """What the user wants. Everything but suspend, startDeadline, activeDeadline, ttlAfterFinished, cleanup and
+    restart is fixed once the first attempt has started."""
+
+    model: ModelSpec
+    """The base model."""
+    dataset: DatasetSpec
+    """The training and evaluation data."""
+    lora: LoraSpec = LoraSpec()
+    """The low-rank adapter."""
+    quantization: QuantizationSpec | None = None
+    """4-bit storage of the base weights (QLoRA); absent means a 16-bit base."""
+    fsdp: FsdpSpec = FsdpSpec()
+    """Sharding of parameters, gradients and optimizer state."""
+    training: TrainingSpec = TrainingSpec()
+    """Schedule, batch and precision."""
+    evaluation: EvaluationSpec | None = None
+    """When the evaluation split is evaluated; needs dataset.evalSplit."""
+    checkpoint: CheckpointSpec = CheckpointSpec()
+    """When the state of the run is saved."""
+    output: OutputSpec
+    """Where adapter and checkpoints are written."""
+    hub: HubSpec = HubSpec()
+    """Access to the Hugging Face Hub."""
+    cache: CacheSpec | None = None
+    """Storage shared by jobs for downloads and tokenized data."""
+    workers: WorkersSpec = WorkersSpec()
+    """Number and shape of the pods."""
+    restart: RestartSpec = RestartSpec()
+    """Budgets for new attempts after a failure."""
+    suspend: bool = False
+    """Stop the pods after a checkpoint and keep the job; false resumes it from there."""
+    start_deadline: Duration | None = None
+    """Longest time from the creation of an attempt's pods until all of them run; absent means no limit."""
+    active_deadline: Duration | None = None
+    """Longest time the pods of the job may run in all, suspended time left out; absent means no limit."""
+    cleanup: Literal["keep", "delete"] = "keep"
+    """What happens to finished pods when the job ends: kept for their logs, or deleted."""
+    ttl_after_finished: Duration | None = None
+    """Time after the end when pods, Service and ConfigMap are removed. The job, adapter and checkpoints stay."""
+
+    RULES: ClassVar = (
+        Rule(
+            cel="{fsdp.sharding} != 'hybrid' || {workers.nodes} > 1",
+            holds=lambda spec: spec.fsdp.sharding != "hybrid" or spec.workers.nodes > 1,
+            message='fsdp.sharding is "hybrid", which replicates across nodes, but workers.nodes is {workers.nodes}; '
+            "use full, or more nodes",
+            field="fsdp.sharding",
+        ),
+        Rule(
+            cel="!{fsdp.cpuOffload} || {fsdp.sharding} != 'none'",
+            holds=lambda spec: not spec.fsdp.cpu_offload or spec.fsdp.sharding != "none",
+            message='fsdp.cpuOffload moves shards to host memory, but fsdp.sharding is "none"; '
+            "use full or hybrid, or turn cpuOffload off",
+            field="fsdp.cpuOffload",
+        ),
+        Rule(
+            cel="{fsdp.version} == 2 || {workers.gpusPerNode} > 0",
+            holds=lambda spec: spec.fsdp.version == 2 or spec.workers.gpus_per_node > 0,
+            message="fsdp.version 1 runs on GPUs only, but workers.gpusPerNode is {workers.gpusPerNode}; use version 2",
+            field="fsdp.version",
+        ),
+        Rule(
+            cel="!has(self.quantization) || {fsdp.version} == 2 || "
+            "{quantization.storageDtype} == {quantization.computeDtype}",
+            holds=lambda spec: (
+                spec.quantization is None
+                or spec.fsdp.version == 2
+                or spec.quantization.storage_dtype == spec.quantization.compute_dtype
+            ),
+            message="fsdp.version 1 flattens weights of one type only, but quantization.storageDtype is "
+            '"{quantization.storageDtype}" and computeDtype is "{quantization.computeDtype}"; '
+            "use the same type for both, or version 2",
+            field="quantization.storageDtype",
+        ),
+        Rule(
+            cel="!has(self.quantization) || {training.precision} != 'float16' || "
+            "{quantization.storageDtype} == 'float32'",
+            holds=lambda spec: (
+                spec.quantization is None
+                or spec.training.precision != "float16"
+                or spec.quantization.storage_dtype == "float32"
+            ),
+            message='training.precision is "float16", which needs quantization.storageDtype float32, '
+            'but it is "{quantization.storageDtype}"; set it to float32, or use precision bfloat16',
+            field="quantization.storageDtype",
+        ),
+        Rule(
+            cel="!has(self.evaluation) || has(self.dataset.evalSplit)",
+            holds=lambda spec: spec.evaluation is None or spec.dataset.eval_split is not None,
+            message="evaluation needs data to evaluate on; set dataset.evalSplit or remove evaluation",
+            field="evaluation",
+        ),
+        Rule(
+            cel="!has(self.output.pushToHub) || !{hub.offline}",
+            holds=lambda spec: spec.output.push_to_hub is None or not spec.hub.offline,
+            message="output.pushToHub needs the Hub, but hub.offline is {hub.offline}; remove one of them",
+            field="output.pushToHub",
+        ),
+    )
+
+
+class ObjectMeta(BaseModel):
+    """The part of a Kubernetes object's metadata that the contract speaks about."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    name: str = Field(pattern=JOB_NAME_PATTERN, min_length=1, max_length=JOB_NAME_MAX_LENGTH)
+    namespace: str = "default"
+    uid: str = ""
+    generation: int = 1
+
+
+class PeftFsdpJob(ApiModel):
+    """One fine-tuning run: LoRA or QLoRA on a base model, sharded by FSDP over all the GPUs asked for."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    api_version: Literal["training.peft-fsdp.io/v1alpha1"]
+    kind: Literal["PeftFsdpJob"]
+    metadata: ObjectMeta
+    spec: JobSpec
+
+    @property
+    def name(self) -> str:
+        """Name of the object, and of its Service and ConfigMap."""
+        return self.metadata.name
+
+
+class InvalidJob(ValueError):
+    """A job that breaks the contract; carries every problem that could be told, never an empty list."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(str(problem) for problem in problems))
+
+
+def parse_job(raw: Mapping[str, Any]) -> PeftFsdpJob:
+    """The job in a raw object, as YAML or the API server give it; status and managed fields are passed over.
+
+    Raises InvalidJob with all problems of the schema, or, where the schema holds, all broken rules.
+    """
+    try:
+        job = PeftFsdpJob.model_validate({key: value for key, value in raw.items() if key != "status"})
+    except ValidationError as error:
+        raise InvalidJob([_problem(detail) for detail in error.errors()]) from error
+    problems = list(broken_rules(job))
+    if problems:
+        raise InvalidJob(problems)
+    return job
+
+
+def _problem(detail: Mapping[str, Any]) -> Problem:
+    path = ""
+    for part in detail["loc"]:
+        if part in ("int", "str") or (isinstance(part, str) and "constrained" in part):
+            continue  # the branches of an int-or-string quantity
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
+    return Problem(path, _sentence(detail))
+
+
+def _sentence(detail: Mapping[str, Any]) -> str:
+    kind, given, context = detail["type"], detail.get("input"), detail.get("ctx", {})
+    if kind == "missing":
+        return "is required"
+    if kind == "extra_forbidden":
+        return "unknown field; `kubectl explain pfj.spec` lists the fields there are"
+    if kind == "literal_error":
+        return f"{given!r} is not supported; allowed are {context['expected']}"
+    if kind == "string_pattern_mismatch":
+        return f"{given!r} does not match {context['pattern']}"
+    return f"{detail['msg'][0].lower()}{detail['msg'][1:]}, but it is {given!r}"

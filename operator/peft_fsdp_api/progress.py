@@ -1,0 +1,84 @@
+"""What a launcher serves at `/progress`: written by the ranks, read by the operator and by `peft-fsdp run`."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from .schema import ApiModel
+from .status import AdapterStatus, CheckpointStatus, Time
+
+
+class Stage(StrEnum):
+    """What a rank is doing, in the order of a run."""
+
+    START = "start"
+    RENDEZVOUS = "rendezvous"
+    DOWNLOAD = "download"
+    TOKENIZE = "tokenize"
+    LOAD = "load"
+    TRAIN = "train"
+    EVALUATE = "evaluate"
+    SAVE = "save"
+    EXPORT = "export"
+    PUSH = "push"
+    DONE = "done"
+
+
+class RankProgress(ApiModel):
+    """One training process. `heartbeat` moves whenever the rank gets something done."""
+
+    rank: int
+    """Global rank."""
+    stage: Stage
+    """What it is doing."""
+    done: int = 0
+    """Units of the stage that are done: steps, rows, layers or bytes."""
+    total: int | None = None
+    """Units of the stage in all."""
+    heartbeat: Time
+    """When it last got something done."""
+    memory_bytes: int | None = None
+    """Memory in use now: of the device, or resident on a CPU."""
+    memory_peak_bytes: int | None = None
+    """Highest memory so far."""
+
+
+class TrainingProgress(ApiModel):
+    """Figures of the training as a whole, as rank 0 knows them."""
+
+    step: int = 0
+    """Optimizer steps done."""
+    total_steps: int
+    """Optimizer steps of the run."""
+    epoch: float = 0.0
+    """Passes over the data so far."""
+    loss: float | None = None
+    """Mean loss per learned token since the last report."""
+    eval_loss: float | None = None
+    """Loss of the last evaluation."""
+    learning_rate: float | None = None
+    """Learning rate of the last step."""
+    grad_norm: float | None = None
+    """Norm of the gradients before clipping."""
+    tokens_per_second: float | None = None
+    """Tokens of all ranks per second since the last report."""
+    remaining_seconds: float | None = None
+    """Estimated time to the last step."""
+
+
+class Progress(ApiModel):
+    """The answer of one launcher."""
+
+    attempt: int
+    """Attempt the pod belongs to."""
+    node_rank: int
+    """Index of the worker."""
+    ranks: Annotated[list[RankProgress], Field(max_length=256)] = []
+    """The processes of this pod that have reported so far."""
+    training: TrainingProgress | None = None
+    """Figures of the run; only worker 0 has them."""
+    checkpoint: CheckpointStatus | None = None
+    """Newest committed checkpoint; only worker 0 has it."""
+    adapter: AdapterStatus | None = None
+    """The finished adapter; only worker 0 has it."""

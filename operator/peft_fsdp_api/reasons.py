@@ -1,0 +1,132 @@
+"""Why a run ended: the reasons, their exit codes and what each means for the restart budgets.
+
+The trainer exits with the code, the launcher writes the reason into the `Outcome`, the operator decides by the
+budget and shows the hint.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Budget(StrEnum):
+    """Which restart budget an end of an attempt is charged to."""
+
+    NONE = "none"
+    """Never retried: the same would happen again (or there is nothing to retry)."""
+    APPLICATION = "application"
+    INFRASTRUCTURE = "infrastructure"
+    PREEMPTION = "preemption"
+
+
+class Reason(StrEnum):
+    """CamelCase names, stable: users and alert rules match on them."""
+
+    SUCCEEDED = "Succeeded"
+    CONFIG_INVALID = "ConfigInvalid"
+    MODEL_NOT_AVAILABLE = "ModelNotAvailable"
+    DATASET_INVALID = "DatasetInvalid"
+    OUTPUT_CONFLICT = "OutputConflict"
+    UNSUPPORTED = "Unsupported"
+    OUT_OF_MEMORY = "OutOfMemory"
+    LOSS_NOT_FINITE = "LossNotFinite"
+    HUB_PUSH_FAILED = "HubPushFailed"
+    DISK_FULL = "DiskFull"
+    RENDEZVOUS_FAILED = "RendezvousFailed"
+    LOST_PEER = "LostPeer"
+    COLLECTIVE_TIMEOUT = "CollectiveTimeout"
+    APPLICATION_ERROR = "ApplicationError"
+    PREEMPTED = "Preempted"
+    NODE_LOST = "NodeLost"
+    POD_DELETED = "PodDeleted"
+    DISRUPTED = "Disrupted"
+    KUBELET_REJECTED = "KubeletRejected"
+    START_DEADLINE_EXCEEDED = "StartDeadlineExceeded"
+    ACTIVE_DEADLINE_EXCEEDED = "ActiveDeadlineExceeded"
+    SPEC_INVALID = "SpecInvalid"
+
+
+@dataclass(frozen=True)
+class ReasonFacts:
+    """What follows from a reason. `exit_code` is None for reasons that only the operator can see."""
+
+    exit_code: int | None
+    budget: Budget
+    hint: str
+
+
+REASONS: Final[dict[Reason, ReasonFacts]] = {
+    Reason.SUCCEEDED: ReasonFacts(0, Budget.NONE, ""),
+    Reason.APPLICATION_ERROR: ReasonFacts(
+        1, Budget.APPLICATION, "Read the last lines above; `kubectl logs` of the named pod has the rest."
+    ),
+    Reason.CONFIG_INVALID: ReasonFacts(
+        64,
+        Budget.NONE,
+        "Operator and trainer image disagree about the configuration: use the same version of both.",
+    ),
+    Reason.MODEL_NOT_AVAILABLE: ReasonFacts(
+        65, Budget.NONE, "Check spec.model.source and, for a gated model, spec.hub.tokenSecret."
+    ),
+    Reason.DATASET_INVALID: ReasonFacts(66, Budget.NONE, "Check spec.dataset: source, splits, format and columns."),
+    Reason.OUTPUT_CONFLICT: ReasonFacts(67, Budget.NONE, "Choose another spec.output.path, or move what lies there."),
+    Reason.UNSUPPORTED: ReasonFacts(
+        68, Budget.NONE, "Change the named field, or use an image that has what is missing."
+    ),
+    Reason.OUT_OF_MEMORY: ReasonFacts(
+        69,
+        Budget.NONE,
+        "Lower training.batchSize or dataset.maxLength, raise training.gradientAccumulation, turn on "
+        "fsdp.activationCheckpointing or fsdp.cpuOffload, or use more GPUs.",
+    ),
+    Reason.LOSS_NOT_FINITE: ReasonFacts(
+        70,
+        Budget.NONE,
+        "Lower training.learningRate, use precision bfloat16, and look at the data of the named step.",
+    ),
+    Reason.HUB_PUSH_FAILED: ReasonFacts(
+        71,
+        Budget.APPLICATION,
+        "The adapter is complete in the output; check the token's write access and push it by hand.",
+    ),
+    Reason.DISK_FULL: ReasonFacts(72, Budget.NONE, "Make room on the named volume or lower checkpoint.keep."),
+    Reason.RENDEZVOUS_FAILED: ReasonFacts(
+        73,
+        Budget.INFRASTRUCTURE,
+        "Worker 0 was not reachable: look at DNS and NetworkPolicies of the namespace.",
+    ),
+    Reason.LOST_PEER: ReasonFacts(74, Budget.INFRASTRUCTURE, "Another worker went away; its own failure is the cause."),
+    Reason.COLLECTIVE_TIMEOUT: ReasonFacts(
+        75, Budget.INFRASTRUCTURE, "A rank stopped answering; look at the network between the named nodes."
+    ),
+    Reason.PREEMPTED: ReasonFacts(76, Budget.PREEMPTION, "The run was asked to stop and saved its state."),
+    Reason.NODE_LOST: ReasonFacts(None, Budget.INFRASTRUCTURE, "The node is gone or unreachable."),
+    Reason.POD_DELETED: ReasonFacts(None, Budget.INFRASTRUCTURE, "Somebody or something deleted the pod."),
+    Reason.DISRUPTED: ReasonFacts(
+        None, Budget.PREEMPTION, "The cluster took the pod away (preemption, eviction, drain)."
+    ),
+    Reason.KUBELET_REJECTED: ReasonFacts(
+        None, Budget.INFRASTRUCTURE, "The kubelet refused the pod; its message says why."
+    ),
+    Reason.START_DEADLINE_EXCEEDED: ReasonFacts(
+        None,
+        Budget.NONE,
+        "The pods did not all start in time; status.waiting said why. Raise spec.startDeadline or free resources.",
+    ),
+    Reason.ACTIVE_DEADLINE_EXCEEDED: ReasonFacts(
+        None, Budget.NONE, "The run took longer than spec.activeDeadline allows."
+    ),
+    Reason.SPEC_INVALID: ReasonFacts(None, Budget.NONE, "Correct the named fields and apply the job again."),
+}
+
+EXIT_CODES: Final[dict[int, Reason]] = {
+    facts.exit_code: reason for reason, facts in REASONS.items() if facts.exit_code is not None
+}
+
+
+def exit_code(reason: Reason) -> int:
+    """The exit code of a reason that a process can have. Raises ValueError for the operator's own reasons."""
+    code = REASONS[reason].exit_code
+    if code is None:
+        raise ValueError(f"{reason} is seen by the operator, no process exits with it")
+    return code

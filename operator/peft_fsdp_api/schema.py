@@ -1,0 +1,149 @@
+"""The base class of every object of the contract, and the cross-field rules that travel with it.
+
+A rule is written once and read three times: as a CEL expression by the API server, as a Python predicate by
+`validate` and the operator, and as a sentence by the person who broke it.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, get_args
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+_PLACEHOLDER: Final = re.compile(r"\{([a-zA-Z.]+)\}")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A relation between fields of one object that its schema alone cannot express.
+
+    In `cel` and `message` a field stands as its path in braces, `{workers.nodes}`: its value, or its default
+    where the user left it out, so a default is never repeated in a rule.
+    """
+
+    cel: str
+    holds: Callable[[Any], bool]
+    message: str
+    field: str = ""
+    """The path of the field to blame, relative to the object that carries the rule, such as `fsdp.sharding`."""
+
+
+class ApiModel(BaseModel):
+    """A closed, immutable object with camelCase names on the wire and snake_case names in Python."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        use_attribute_docstrings=True,
+    )
+
+    RULES: ClassVar[tuple[Rule, ...]] = ()
+
+    def to_wire(self) -> dict[str, Any]:
+        """Plain JSON data with camelCase keys; what is absent stays absent."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with an object: the field's path and a sentence for the user."""
+
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}" if self.field else self.message
+
+
+def broken_rules(value: object, path: str = "") -> Iterator[Problem]:
+    """The problems of `value` and of everything below it, in the order of the fields."""
+    if isinstance(value, ApiModel):
+        for rule in value.RULES:
+            if not rule.holds(value):
+                yield Problem(_join(path, rule.field), fill_message(rule.message, value))
+        for name, field in type(value).model_fields.items():
+            yield from broken_rules(getattr(value, name), _join(path, field.alias or name))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from broken_rules(item, f"{path}[{index}]")
+
+
+def fill_message(template: str, value: ApiModel) -> str:
+    """The sentence of a rule with the values of `value` in the place of its placeholders."""
+    return _PLACEHOLDER.sub(lambda match: _spell(_lookup(value, match[1])), template)
+
+
+def cel_expression(template: str, model: type[ApiModel]) -> str:
+    """The CEL text of a rule: each placeholder becomes a guarded access that yields the field's default."""
+    return _PLACEHOLDER.sub(lambda match: _cel_access(model, match[1]), template)
+
+
+def cel_message(template: str, model: type[ApiModel]) -> str | None:
+    """A CEL expression for the sentence of a rule, or None where it has no placeholder and can stay a string."""
+    if not _PLACEHOLDER.search(template):
+        return None
+    parts: list[str] = []
+    for index, part in enumerate(_PLACEHOLDER.split(template)):
+        if index % 2:
+            parts.append(f"string({_cel_access(model, part)})")
+        elif part:
+            parts.append(_cel_literal(part))
+    return " + ".join(parts)
+
+
+def nested_model(annotation: Any) -> type[ApiModel] | None:
+    """The model inside an annotation such as `Model`, `Model | None` or `list[Model]`."""
+    if isinstance(annotation, type) and issubclass(annotation, ApiModel):
+        return annotation
+    return next((model for part in get_args(annotation) if (model := nested_model(part))), None)
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path and name else path or name
+
+
+def _spell(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _lookup(value: Any, path: str) -> object:
+    for name in path.split("."):
+        value = getattr(value, _attribute(type(value), name))
+    return value
+
+
+def _attribute(model: type[ApiModel], alias: str) -> str:
+    return next(name for name, field in model.model_fields.items() if alias in (field.alias, name))
+
+
+def _cel_access(model: type[ApiModel], path: str) -> str:
+    names = path.split(".")
+    owner = model
+    for name in names[:-1]:
+        inner = nested_model(owner.model_fields[_attribute(owner, name)].annotation)
+        if inner is None:
+            raise ValueError(f"{model.__name__} has no object at {path}")
+        owner = inner
+    field = owner.model_fields[_attribute(owner, names[-1])]
+    if field.is_required() and len(names) == 1:
+        return f"self.{path}"
+    access = "self" + "".join(f".?{name}" for name in names)
+    return f"{access}.orValue({_cel_literal(field.get_default(call_default_factory=True))})"
+
+
+def _cel_literal(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, list):
+        return "[" + ", ".join(_cel_literal(item) for item in value) + "]"
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    raise ValueError(f"{value!r} has no CEL literal: give the field a default or test it with has()")

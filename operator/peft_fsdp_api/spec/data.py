@@ -1,0 +1,65 @@
+"""What it is trained on."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from ..schema import ApiModel, Rule
+from .model import REVISION_NEEDS_HUB, Source
+
+SplitName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\[\]:%+-]+$", min_length=1, max_length=128)]
+ColumnName = Annotated[str, Field(min_length=1, max_length=128)]
+
+
+class DatasetSpec(ApiModel):
+    """The training and evaluation data."""
+
+    source: Source
+    """Hub id, or the absolute path of a jsonl, parquet or arrow file or of a folder of them."""
+    revision: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    """Branch, tag or commit of a Hub id."""
+    name: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    """Configuration of a Hub dataset that has several."""
+    train_split: SplitName = "train"
+    """Split to train on."""
+    eval_split: SplitName | None = None
+    """Split to evaluate on. Without it nothing is evaluated."""
+    format: Literal["auto", "messages", "text", "promptCompletion"] = "auto"
+    """Columns of a row: `messages` (a list of role and content), `text`, or `prompt` and `completion`.
+    `auto` looks at the columns that are there."""
+    text_field: ColumnName | None = None
+    """Column that holds the text (format `text`; `text` by default) or the messages (`messages` by default)."""
+    chat_template: Literal["auto", "model", "chatml", "zephyr", "none"] = "auto"
+    """How messages become text. `auto` takes the model's own template and ChatML where it has none; `none` joins
+    the contents with line breaks."""
+    max_length: Annotated[int, Field(ge=8, le=1048576)] = 2048
+    """Longest row in tokens; longer documents are cut there."""
+    packing: bool = True
+    """Put several documents into one row, with attention kept inside each document."""
+    loss: Literal["all", "assistant", "completion"] = "all"
+    """Tokens that are learned: all of them, the assistant's turns, or the completion."""
+
+    RULES: ClassVar = (
+        REVISION_NEEDS_HUB,
+        Rule(
+            cel='{loss} != "completion" || {format} in ["auto", "promptCompletion"]',
+            holds=lambda data: data.loss != "completion" or data.format in ("auto", "promptCompletion"),
+            message='loss is "completion", which needs prompt and completion columns, but format is "{format}"; '
+            "use format promptCompletion, or loss all or assistant",
+            field="loss",
+        ),
+        Rule(
+            cel='{loss} != "assistant" || {format} in ["auto", "messages"]',
+            holds=lambda data: data.loss != "assistant" or data.format in ("auto", "messages"),
+            message='loss is "assistant", which needs messages, but format is "{format}"; '
+            "use format messages, or loss all or completion",
+            field="loss",
+        ),
+        Rule(
+            cel='!has(self.textField) || {format} != "promptCompletion"',
+            holds=lambda data: data.text_field is None or data.format != "promptCompletion",
+            message="textField names the column of the formats text and messages, but format is promptCompletion; "
+            "remove textField",
+            field="textField",
+        ),
+    )

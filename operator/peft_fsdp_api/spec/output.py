@@ -1,0 +1,59 @@
+"""Where it goes and where it comes from: the output volume, the Hub and the shared cache."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ..schema import ApiModel
+
+DNS_LABEL_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+DNS_NAME_PATTERN = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+ObjectName = Annotated[str, Field(pattern=DNS_NAME_PATTERN, min_length=1, max_length=253)]
+# One or more path segments, none of which starts with a dot: no "..", no hidden folder, no leading slash.
+RelativePath = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$", min_length=1, max_length=512),
+]
+HubId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9._-]+)?$", max_length=256)]
+
+
+class PushToHubSpec(ApiModel):
+    """Upload of the adapter to the Hub. The token comes from hub.tokenSecret."""
+
+    repo: HubId
+    """Repository to push to; it is created when it does not exist."""
+    private: bool = True
+    """Create the repository as a private one."""
+    when: Literal["end", "checkpoint"] = "end"
+    """Push once at the end, or the adapter of every checkpoint too."""
+
+
+class OutputSpec(ApiModel):
+    """Where adapter and checkpoints are written."""
+
+    claim: ObjectName
+    """PersistentVolumeClaim in the job's namespace. With several nodes it must be ReadWriteMany."""
+    path: RelativePath | None = None
+    """Folder inside the claim; the job's name by default. The adapter is in its `adapter` folder."""
+    push_to_hub: PushToHubSpec | None = None
+    """Upload to the Hub; absent means none."""
+    merge: bool = False
+    """Also write the base model with the adapter merged in, in 16 bit, into the `merged` folder."""
+
+
+class HubSpec(ApiModel):
+    """Access to the Hugging Face Hub."""
+
+    token_secret: ObjectName | None = None
+    """Secret whose key `token` holds the access token, for gated models and for pushing."""
+    endpoint: Annotated[str, Field(pattern=r"^https?://[^\s]+$", max_length=512)] | None = None
+    """Address of a mirror."""
+    offline: bool = False
+    """Never contact the Hub; everything must be in the cache or under a path."""
+
+
+class CacheSpec(ApiModel):
+    """Storage shared by jobs for downloads and tokenized data."""
+
+    claim: ObjectName
+    """PersistentVolumeClaim in the job's namespace. Without a cache each pod downloads into its scratch volume."""
