@@ -5,13 +5,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
+PYTEST := $(BIN)/pytest
+LOCK_FLAGS := --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
 .PHONY: help
 help:  ## list the commands
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 $(BIN)/uv:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q --disable-pip-version-check 'uv>=0.9,<1'
 
@@ -20,12 +23,69 @@ $(VENV)/.installed: $(BIN)/uv pyproject.toml requirements/dev.txt
 	$(UV) pip install -q --no-deps -e .
 	@touch $@
 
-.PHONY: install
-install: $(VENV)/.installed  ## the Python environment of a developer, from the lock file
+.PHONY: install lock
+install: $(VENV)/.installed  ## the Python environment of a developer, from the lock files
 
-.PHONY: lock
 lock: $(BIN)/uv  ## resolve the dependencies anew into requirements/ (hashes, no index addresses)
 	$(UV) pip compile -q pyproject.toml --all-extras $(LOCK_FLAGS) -o requirements/dev.txt
 	for extra in operator trainer; do \
-	  $(UV) pip compile -q pyproject.toml --extra $$extra -c requirements/dev.txt $(LOCK_FLAGS) -o requirements/$$extra.txt; done
-LOCK_FLAGS := --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
+	  $(UV) pip compile -q pyproject.toml --extra $$extra -c requirements/dev.txt $(LOCK_FLAGS) \
+	    -o requirements/$$extra.txt; done
+
+.PHONY: format lint types imports unit check
+format: install  ## rewrite the code in the project's format
+	$(BIN)/ruff format -q .
+	$(BIN)/ruff check -q --fix .
+
+lint: install
+	$(BIN)/ruff format -q --check .
+	$(BIN)/ruff check -q --output-format concise .
+
+types: install
+	$(BIN)/mypy
+
+imports: install
+	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+
+unit: install
+	$(PYTEST) -m "not slow and not apiserver and not cluster and not gpu"
+
+check: lint types imports unit  ## the fast part: format, lint, types, import rules, unit and golden tests
+
+.PHONY: generate verify
+generate: install  ## regenerate CRD, reference, chart schema, install.yaml and golden files
+	$(BIN)/python -m peft_fsdp_api.generate
+	$(BIN)/python -m dev.chart
+	$(BIN)/python -m tests.golden
+
+verify: install  ## fail if a generated file is not what its source makes
+	$(BIN)/python -m peft_fsdp_api.generate --check
+	$(BIN)/python -m dev.chart --check
+	$(BIN)/python -m tests.golden --check
+
+.PHONY: test test-slow test-apiserver test-cluster
+test: check verify test-slow test-apiserver test-cluster  ## everything that can be tested on this machine
+
+test-slow: install
+	$(PYTEST) -m "slow and not apiserver and not cluster and not gpu" --durations 10
+
+test-apiserver: install tools
+	$(PYTEST) -m apiserver --durations 10
+
+test-cluster: install tools images
+	$(PYTEST) -m cluster --durations 10
+
+.PHONY: demo demo-down demo-input bench
+demo: install  ## the whole line on a real one-machine cluster, or on KUBECONFIG with IMAGE_REGISTRY
+	@$(BIN)/python -m dev.demo up
+
+demo-down: install  ## remove everything that `make demo` started
+	@$(BIN)/python -m dev.demo down
+
+demo-input: install  ## base model and dataset for `peft-fsdp run manifests/examples/cpu-demo.yaml`
+	@$(BIN)/python -m dev.demo input --claims claims
+
+bench: install tools  ## measure the figures of docs/measurements.md
+	$(BIN)/python -m tests.bench
+
+include dev/cluster.mk
