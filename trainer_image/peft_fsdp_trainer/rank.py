@@ -1,0 +1,107 @@
+"""One training process: `python -m peft_fsdp_trainer.rank`, started by the launcher once per GPU or CPU process.
+
+It loads the config, runs `train`, and turns whatever ends it into a failure file and an exit code.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from peft_fsdp_api.progress import Stage
+from peft_fsdp_api.reasons import REASONS, exit_code
+from peft_fsdp_api.trainer_config import TrainerConfig
+
+from .errors import ConfigInvalid, TrainerError
+from .failure import describe, write_failure
+from .report import Reporter
+from .stop import StopRequest
+
+ENV_RANK: Final = "RANK"
+ENV_CONFIG: Final = "PEFT_FSDP_CONFIG"
+ENV_RUN_DIR: Final = "PEFT_FSDP_RUN_DIR"
+
+_PR_SET_PDEATHSIG: Final = 1
+
+
+@dataclass(frozen=True)
+class RankEnvironment:
+    """What the launcher tells a rank besides the rendezvous variables, which torch reads itself."""
+
+    rank: int
+    config: Path
+    run_dir: Path
+
+
+def read_environment() -> RankEnvironment:
+    """The rank's own variables. Raises KeyError where it was not started by the launcher."""
+    return RankEnvironment(
+        rank=int(os.environ[ENV_RANK]), config=Path(os.environ[ENV_CONFIG]), run_dir=Path(os.environ[ENV_RUN_DIR])
+    )
+
+
+def main() -> int:
+    """Run the training and return the exit code."""
+    environment = read_environment()
+    reporter = Reporter(environment.rank, environment.run_dir)
+    stop = StopRequest()
+    stop.listen()
+    _die_with_launcher()
+    reporter.stage(Stage.START)
+    try:
+        _train(environment, reporter, stop)
+    except BaseException as error:  # noqa: BLE001 - whatever ends a rank gets a reason and an exit code
+        return _fail(error, environment, reporter)
+    reporter.stage(Stage.DONE)
+    return 0
+
+
+def _train(environment: RankEnvironment, reporter: Reporter, stop: StopRequest) -> None:
+    config = _load_config(environment.config)
+    # torch takes seconds to import; the launcher must see this rank's first report before that.
+    from .train import train
+
+    train(config, reporter, stop)
+
+
+def _load_config(path: Path) -> TrainerConfig:
+    try:
+        return TrainerConfig.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise ConfigInvalid(str(error)) from error
+
+
+def _fail(error: BaseException, environment: RankEnvironment, reporter: Reporter) -> int:
+    failure = describe(error, environment.rank, reporter.current_stage, reporter.step)
+    write_failure(environment.run_dir, failure)
+    if isinstance(error, TrainerError):
+        hint = failure.hint or REASONS[failure.reason].hint
+        print(f"{failure.reason}: {failure.message}\n{hint}", file=sys.stderr)  # noqa: T201 - the pod's log
+    else:
+        traceback.print_exception(error)
+    return exit_code(failure.reason)
+
+
+def _die_with_launcher() -> None:
+    """Ask the kernel to kill this process when its launcher dies, so that no rank is left behind on a workstation."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _exit(code: int) -> None:
+    """Leave without waiting for library threads where a peer is gone: communicators hang in their destructors."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if code:
+        os._exit(code)
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    _exit(main())
