@@ -33,7 +33,8 @@ _TIMEOUT: Final = re.compile(
 )
 _LOST_PEER: Final = re.compile(
     r"Connection (closed|reset) by peer|ncclRemoteError|ncclSystemError|remote process exited"
-    r"|Connection was likely closed|Broken pipe|Socket (closed|is closed)|failed to recv|Connection refused|gloo.*connect"
+    r"|Connection was likely closed|Broken pipe|Socket (closed|is closed)|failed to recv|Connection refused"
+    r"|gloo.*connect"
 )
 _NETWORK_ERRORS: Final = {"DistBackendError", "DistNetworkError", "DistStoreError"}
 
