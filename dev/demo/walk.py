@@ -1,0 +1,73 @@
+"""The demo from nothing to an answer: each function is one thing a person would do by hand."""
+
+import json
+from pathlib import Path
+
+from dev.demo.inputs import CLAIM, write_inputs
+from dev.demo.storage import claim_manifest, fill_claim, pod_manifest
+from dev.demo.target import DemoError, Target
+from dev.demo.watch import follow
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "helm" / "peft-fsdp-operator"
+EXAMPLE = ROOT / "manifests" / "examples" / "cpu-demo.yaml"
+RELEASE = "peft-fsdp-operator"
+SYSTEM_NAMESPACE = "peft-fsdp-system"
+DEMO_NAMESPACE = "peft-fsdp-demo"
+OUTPUT_CLAIM = "demo-output"
+JOB = "cpu-demo"
+QUESTION = "When was the lighthouse built?"
+MINUTES = 15
+
+
+def install_chart(target: Target, *extra: str) -> None:
+    """`helm upgrade --install` of the operator with the images of the target."""
+    target.run_helm(
+        "upgrade", "--install", RELEASE, str(CHART), "--namespace", SYSTEM_NAMESPACE, "--create-namespace",
+        "--set-string", f"image.reference={target.operator_image}",
+        "--set-string", f"trainerImage={target.trainer_image}",
+        "--wait", "--timeout", "5m", *extra,
+    )  # fmt: skip
+
+
+def create_namespace(target: Target, name: str) -> None:
+    """A namespace that enforces the restricted pod security level."""
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    target.apply(json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}))
+
+
+def prepare_claims(target: Target, namespace: str, scratch: Path) -> None:
+    """The claims of the example, with base model and dataset in the one it reads."""
+    for name in (CLAIM, OUTPUT_CLAIM):
+        target.run("apply", "-n", namespace, "-f", "-", input=claim_manifest(name))
+    fill_claim(target, namespace, CLAIM, write_inputs(scratch))
+
+
+def train(target: Target, namespace: str) -> None:
+    """Apply the example and follow it to its end. Raises DemoError unless it succeeds."""
+    target.run("apply", "-n", namespace, "-f", str(EXAMPLE))
+    status = follow(target, namespace, JOB, MINUTES * 60)["status"]
+    if status["phase"] != "Succeeded":
+        raise DemoError(f"the job failed: {json.dumps(status.get('lastFailure'), indent=2)}")
+
+
+def ask(target: Target, namespace: str) -> str:
+    """The answers before and after fine-tuning, from a pod that loads the adapter beside the base model."""
+    command = ["peft-fsdp", "ask", "/demo/base-model", f"/output/{JOB}/adapter", QUESTION]
+    pod = pod_manifest("demo-ask", target.trainer_image, command, {CLAIM: "/demo", OUTPUT_CLAIM: "/output"})
+    target.run("delete", "-n", namespace, "pod/demo-ask", "--ignore-not-found", "--wait=true")
+    target.run("apply", "-n", namespace, "-f", "-", input=pod)
+    target.wait_for("the answer", lambda cluster: _ended(cluster, namespace), timeout=300)
+    return target.run("logs", "-n", namespace, "demo-ask")
+
+
+def remove(target: Target) -> None:
+    """Everything the demo put into a cluster that is not its own."""
+    target.run("delete", "namespace", DEMO_NAMESPACE, "--ignore-not-found", "--wait=true")
+    target.run_helm("uninstall", RELEASE, "--namespace", SYSTEM_NAMESPACE, "--ignore-not-found")
+    target.run("delete", "crd", "peftfsdpjobs.training.peft-fsdp.io", "--ignore-not-found")
+    target.run("delete", "namespace", SYSTEM_NAMESPACE, "--ignore-not-found", "--wait=true")
+
+
+def _ended(target: Target, namespace: str) -> bool:
+    return target.get("-n", namespace, "pod", "demo-ask").get("status", {}).get("phase") in ("Succeeded", "Failed")

@@ -1,0 +1,67 @@
+"""`python -m tests.bench [PART…]`: measure, print, and write docs/measurements.md."""
+
+import argparse
+import asyncio
+import tempfile
+from pathlib import Path
+
+from dev.cluster.instance import Cluster, add_fake_nodes, control_plane
+
+from tests.bench import creation, parity, quiet
+from tests.bench.api import connect
+from tests.bench.operator_process import running_operator
+from tests.bench.report import Figure, print_figures, write_report
+
+ROOT = Path(__file__).parents[2]
+INSTANCE = "bench"
+BARS = {8: (0.06, 4.5, "bare client 0.013 s, JobSet 0.145 s"), 64: (0.25, 2.0, "bare client 0.128 s, JobSet 0.82 s")}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("part", nargs="*", choices=["operator", "trainer"], help="all by default")
+    parts = parser.parse_args().part or ["operator", "trainer"]
+    if "operator" in parts:
+        _publish("operator", measure_operator())
+    if "trainer" in parts:
+        _publish("trainer", parity.measure())
+
+
+def measure_operator() -> list[Figure]:
+    """Creation latency, idle memory and writes, on a control plane of its own with KWOK nodes."""
+    with control_plane(INSTANCE) as cluster, tempfile.TemporaryDirectory() as folder:
+        add_fake_nodes(INSTANCE, 80, gpus=8)
+        cluster.kubectl("apply", "-f", str(ROOT / "manifests" / "crd.yaml"))
+        cluster.kubectl("wait", "--for=condition=Established", "crd/peftfsdpjobs.training.peft-fsdp.io")
+        return asyncio.run(_measure_operator(cluster, Path(folder)))
+
+
+async def _measure_operator(cluster: Cluster, folder: Path) -> list[Figure]:
+    figures = []
+    async with connect(cluster.kubeconfig) as api:
+        await creation.prepare(api)
+        with running_operator(cluster.kubeconfig, folder) as operator:
+            cost = await quiet.measure(api, operator, cluster.audit_log)
+            for pods, (bar, ratio_bar, peers) in BARS.items():
+                medians = await creation.measure(api, pods)
+                name = f"apply -> Service, ConfigMap and {pods} pods exist, median of {creation.REPEATS}"
+                figures += [
+                    Figure(name, medians["operator_s"], "s", bar, peers),
+                    Figure(f"bare client, the same {pods} pods", medians["bare_client_s"], "s", None),
+                    Figure(f"ratio to the bare client, {pods} pods", medians["ratio"], "x", ratio_bar),
+                ]
+    figures += [
+        Figure("operator memory, idle", cost["idle_mib"], "MiB", 120),
+        Figure("writes per running job and minute without news", cost["writes_per_minute"], "", 0),
+        Figure("operator CPU per minute, one running job", cost["cpu_seconds_per_minute"], "s", None),
+    ]
+    return figures
+
+
+def _publish(part: str, figures: list[Figure]) -> None:
+    print_figures(figures)
+    write_report(part, figures)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""From the POST of a job to the last of its Service, ConfigMap and pods, and the same pods from a bare client."""
+
+import asyncio
+import copy
+import statistics
+import time
+from typing import Any
+
+from tests.bench.api import Api, gather_bounded
+
+from peft_fsdp_api.names import API_VERSION, KIND, PLURAL, VERSION
+from peft_fsdp_api.names import GROUP as API_GROUP
+
+NAMESPACE = "bench"
+CLAIM = "models"
+REPEATS = 10
+
+
+def job(name: str, nodes: int) -> dict[str, Any]:
+    """A job of `nodes` pods with eight GPUs each; its claim exists and is ReadWriteMany."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {
+            "model": {"source": "meta-llama/Llama-3.1-8B"},
+            "dataset": {"source": "HuggingFaceH4/ultrachat_200k", "trainSplit": "train_sft"},
+            "workers": {"nodes": nodes, "gpusPerNode": 8},
+            "output": {"claim": CLAIM},
+        },
+    }
+
+
+async def prepare(api: Api) -> None:
+    """The namespace and the claim of the jobs."""
+    await api.post("/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
+    claim = {
+        "metadata": {"name": CLAIM},
+        "spec": {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}},
+    }
+    await api.post(f"/api/v1/namespaces/{NAMESPACE}/persistentvolumeclaims", claim)
+
+
+async def measure(api: Api, nodes: int) -> dict[str, float]:
+    """Medians of apply -> all objects, of the bare client and of the ratio pair by pair."""
+    ours, bare = [], []
+    for repeat in range(REPEATS + 1):
+        seconds, pods = await _operator(api, f"bench-{nodes}-{repeat}", nodes)
+        reference = await _bare_client(api, pods)
+        if repeat:  # the first pair warms caches and connections
+            ours.append(seconds)
+            bare.append(reference)
+    return {
+        "operator_s": statistics.median(ours),
+        "bare_client_s": statistics.median(bare),
+        "ratio": statistics.median(mine / reference for mine, reference in zip(ours, bare, strict=True)),
+    }
+
+
+async def _operator(api: Api, name: str, nodes: int) -> tuple[float, list[dict[str, Any]]]:
+    selector = f"labelSelector={API_GROUP}/job={name}"
+    waits = [
+        asyncio.create_task(_wait_labelled(api, kind, selector, count))
+        for kind, count in (("pods", nodes), ("services", 1), ("configmaps", 1))
+    ]
+    await asyncio.sleep(0.3)  # the watches are open, the control plane is idle
+    started = time.perf_counter()
+    await api.post(f"/apis/{API_GROUP}/{VERSION}/namespaces/{NAMESPACE}/{PLURAL}", job(name, nodes))
+    await asyncio.gather(*waits)
+    seconds = time.perf_counter() - started
+    pods = (await api.get(f"/api/v1/namespaces/{NAMESPACE}/pods?{selector}"))["items"]
+    await api.delete(f"/apis/{API_GROUP}/{VERSION}/namespaces/{NAMESPACE}/{PLURAL}/{name}")
+    await _until_no_pods(api)
+    return seconds, pods
+
+
+async def _bare_client(api: Api, pods: list[dict[str, Any]]) -> float:
+    bodies = [_fresh(pod) for pod in pods]
+    wait = asyncio.create_task(_wait_labelled(api, "pods", "labelSelector=bench=bare", len(bodies)))
+    await asyncio.sleep(0.3)
+    started = time.perf_counter()
+    await gather_bounded(32, *(api.post(f"/api/v1/namespaces/{NAMESPACE}/pods", body) for body in bodies))
+    await wait
+    seconds = time.perf_counter() - started
+    await api.delete(f"/api/v1/namespaces/{NAMESPACE}/pods?labelSelector=bench=bare&gracePeriodSeconds=0")
+    await _until_no_pods(api)
+    return seconds
+
+
+def _fresh(pod: dict[str, Any]) -> dict[str, Any]:
+    """The operator's own pod, as nobody's: same size on the wire, no owner."""
+    body = {"metadata": {"name": f"bare-{pod['metadata']['name']}"}, "spec": copy.deepcopy(pod["spec"])}
+    body["metadata"]["labels"] = {"bench": "bare", **{f"pad/{i}": "x" for i in range(4)}}
+    body["spec"].pop("nodeName", None)
+    return body
+
+
+async def _wait_labelled(api: Api, kind: str, selector: str, count: int) -> None:
+    path = f"/api/v1/namespaces/{NAMESPACE}/{kind}"
+    version = (await api.get(f"{path}?{selector}&limit=1"))["metadata"]["resourceVersion"]
+    seen = 0
+    async with api.session.get(f"{api.server}{path}?{selector}&watch=1&resourceVersion={version}") as response:
+        async for line in response.content:
+            seen += b'"type":"ADDED"' in line[:40]
+            if seen >= count:
+                return
+    raise RuntimeError(f"the watch of {kind} ended with {seen} of {count}")
+
+
+async def _until_no_pods(api: Api) -> None:
+    for _ in range(600):
+        if not (await api.get(f"/api/v1/namespaces/{NAMESPACE}/pods?limit=1"))["items"]:
+            return
+        await asyncio.sleep(0.2)
+    raise RuntimeError("pods of the last run are still there after two minutes")

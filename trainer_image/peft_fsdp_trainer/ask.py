@@ -1,0 +1,46 @@
+"""`peft-fsdp ask`: the same question to a base model and to its adapter, so that one sees what training changed.
+
+Called by cli.py; the demo runs it in a pod beside the output volume.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+
+def ask(base: str, adapter: Path, question: str, max_new_tokens: int = 64) -> tuple[str, str]:
+    """The answers of `base` alone and with `adapter`, both greedy.
+
+    The tokenizer, and with it the chat template, is the one that the trainer saved beside the adapter.
+    """
+    tokenizer = AutoTokenizer.from_pretrained(adapter)
+    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), str(adapter)).eval()
+    prompt = tokenizer.apply_chat_template(
+        [{"role": "user", "content": question}], add_generation_prompt=True, return_tensors="pt", return_dict=True
+    )
+    with model.disable_adapter():
+        before = _answer(model, tokenizer, prompt, max_new_tokens)
+    return before, _answer(model, tokenizer, prompt, max_new_tokens)
+
+
+def _answer(model: Any, tokenizer: Any, prompt: Any, max_new_tokens: int) -> str:
+    # The turn ends at the template's end-of-turn token, which need not be the tokenizer's eos.
+    ends = [token for token in (tokenizer.eos_token_id, _token_id(tokenizer, "<|im_end|>")) if token is not None]
+    with torch.no_grad():
+        tokens = model.generate(
+            **prompt,
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            eos_token_id=ends,
+            pad_token_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else ends[0],
+        )
+    text: str = tokenizer.decode(tokens[0, prompt["input_ids"].shape[1] :], skip_special_tokens=True)
+    return text.strip()
+
+
+def _token_id(tokenizer: Any, token: str) -> int | None:
+    found: int | None = tokenizer.get_vocab().get(token)
+    return found
