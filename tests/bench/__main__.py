@@ -6,7 +6,6 @@ import tempfile
 from pathlib import Path
 
 from dev.cluster.instance import Cluster, add_fake_nodes, control_plane
-
 from tests.bench import creation, parity, quiet
 from tests.bench.api import connect
 from tests.bench.operator_process import running_operator

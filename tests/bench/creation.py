@@ -6,10 +6,9 @@ import statistics
 import time
 from typing import Any
 
-from tests.bench.api import Api, gather_bounded
-
 from peft_fsdp_api.names import API_VERSION, KIND, PLURAL, VERSION
 from peft_fsdp_api.names import GROUP as API_GROUP
+from tests.bench.api import Api, gather_bounded
 
 NAMESPACE = "bench"
 CLAIM = "models"

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from peft_fsdp_api.names import GROUP, PLURAL, VERSION
-
 from tests.bench.api import Api
 from tests.bench.creation import NAMESPACE, job
 from tests.bench.operator_process import OperatorProcess
