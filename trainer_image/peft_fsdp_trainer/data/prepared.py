@@ -1,0 +1,52 @@
+"""What `prepare` gives to the training loop and to the model card."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .rows import Rows
+
+Report = Callable[[str, int, int], None]
+"""report(stage, done, total): called at least once a second; total is 0 while it is unknown. It may raise to stop."""
+
+
+@dataclass(frozen=True)
+class SplitFacts:
+    """Counts of one split, for the model card."""
+
+    split: str
+    documents: int
+    """Documents that are trained on; `dropped` ones are not among them."""
+    rows: int
+    """Rows of at most maxLength tokens; fewer than documents when packed."""
+    tokens: int
+    loss_tokens: int
+    truncated: int
+    """Documents cut at maxLength."""
+    dropped: int
+    """Documents without a token to learn: empty, or cut before the first one."""
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    source: str
+    format: str
+    """messages, text or promptCompletion: what `auto` found."""
+    chat_template: str | None
+    """chatml, zephyr, model or none; None when the data holds no messages."""
+    packing: bool
+    max_length: int
+    train: SplitFacts
+    evaluation: SplitFacts | None
+    warnings: tuple[str, ...]
+    """Sentences a user should read, for the log and the model card."""
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    train: Rows
+    evaluation: Rows | None
+    facts: DataFacts
+    fingerprint: str
+    """Equal on two machines when they hold the same rows in the same order; compare it across ranks."""
