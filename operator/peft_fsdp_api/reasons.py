@@ -44,6 +44,8 @@ class Reason(StrEnum):
     START_DEADLINE_EXCEEDED = "StartDeadlineExceeded"
     ACTIVE_DEADLINE_EXCEEDED = "ActiveDeadlineExceeded"
     SPEC_INVALID = "SpecInvalid"
+    CLAIM_NOT_FOUND = "ClaimNotFound"
+    CLAIM_NOT_SHARED = "ClaimNotShared"
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,14 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
         None, Budget.NONE, "The run took longer than spec.activeDeadline allows."
     ),
     Reason.SPEC_INVALID: ReasonFacts(None, Budget.NONE, "Correct the named fields and apply the job again."),
+    Reason.CLAIM_NOT_FOUND: ReasonFacts(
+        None, Budget.NONE, "Create the PersistentVolumeClaim in the job's namespace, or correct its name in the spec."
+    ),
+    Reason.CLAIM_NOT_SHARED: ReasonFacts(
+        None,
+        Budget.NONE,
+        "Pods on several nodes need a claim with access mode ReadWriteMany; use such a claim, or workers.nodes 1.",
+    ),
 }
 
 EXIT_CODES: Final[dict[int, Reason]] = {

@@ -1,7 +1,7 @@
 """The status of a job as the operator writes it: computed whole, in one server-side apply.
 
-`attempt`, `restarts`, `phase`, `startTime`, `activeSeconds`, `runningSince`, `nextAttemptTime` and `lastFailure`
-are also the operator's only memory; everything else is recomputed from what the cluster shows.
+`attempt`, `restarts`, `phase`, `attemptTime`, `startTime`, `activeSeconds`, `runningSince`, `nextAttemptTime` and
+`lastFailure` are also the operator's only memory; everything else is recomputed from what the cluster shows.
 """
 
 from enum import StrEnum
@@ -23,6 +23,7 @@ class Phase(StrEnum):
     STARTING = "Starting"
     RUNNING = "Running"
     RESTARTING = "Restarting"
+    SUSPENDING = "Suspending"
     SUSPENDED = "Suspended"
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
@@ -180,7 +181,7 @@ class JobStatus(ApiModel):
     observed_generation: int | None = None
     """Generation of the spec this status belongs to."""
     phase: Phase | None = None
-    """Pending, Queued, Starting, Running, Restarting, Suspended, Succeeded or Failed."""
+    """Pending, Queued, Starting, Running, Restarting, Suspending, Suspended, Succeeded or Failed."""
     attempt: int = 0
     """Number of the current attempt; 0 before the first. It also counts resumes."""
     restarts: Restarts = Restarts()
@@ -199,6 +200,8 @@ class JobStatus(ApiModel):
     """Cause of the end of the last failed attempt."""
     next_attempt_time: Time | None = None
     """When the next attempt may start (back-off)."""
+    attempt_time: Time | None = None
+    """When the current attempt was decided on; startDeadline counts from here."""
     start_time: Time | None = None
     """When the pods of the first attempt were created."""
     running_since: Time | None = None
