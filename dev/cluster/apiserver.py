@@ -1,10 +1,7 @@
 """kube-apiserver: RBAC, the default admission plugins (PodSecurity among them) and an audit log of every request."""
 
-import ssl
-import urllib.error
-import urllib.request
-
 from dev.cluster import processes
+from dev.cluster.health import answers
 from dev.cluster.layout import Layout, bin_dir
 from dev.cluster.progress import wait_until
 from dev.cluster.record import LOOPBACK, Record
@@ -38,23 +35,9 @@ def wait_for_apiserver(layout: Layout, record: Record) -> None:
     def is_ready() -> bool:
         processes.must_be_running(layout, "etcd")
         processes.must_be_running(layout, "kube-apiserver")
-        return answers(f"{record.server}/readyz", str(layout.certificates / "ca.crt"))
+        return answers(f"{record.server}/readyz", layout.certificates / "ca.crt")
 
     wait_until(is_ready, "the API server is ready", 90, layout.log("kube-apiserver"))
-
-
-def answers(url: str, authority: str | None = None) -> bool:
-    """Whether an https address says 200. Without `authority` the certificate is not checked (loopback health ports)."""
-    context = ssl.create_default_context(cafile=authority)
-    if authority is None:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
-    try:
-        with opener.open(url, timeout=5) as response:
-            return bool(response.status == 200)
-    except (urllib.error.URLError, ConnectionError, TimeoutError):
-        return False
 
 
 def _command(layout: Layout, record: Record) -> list[str]:

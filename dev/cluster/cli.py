@@ -28,13 +28,21 @@ def _build(options: argparse.Namespace) -> None:
 def _up(options: argparse.Namespace) -> None:
     name = options.name or (instance.CONTROL_PLANE if options.control_plane_only else instance.FULL)
     with step(f"starting {name}"):
-        cluster = instance.up_control_plane(name, audit=not options.no_audit)
+        if options.control_plane_only:
+            cluster = instance.up_control_plane(name, audit=not options.no_audit)
+        else:
+            cluster = instance.up_full(name, gpus=options.gpus)
     say(f"export KUBECONFIG={cluster.kubeconfig}")
 
 
 def _kwok(options: argparse.Namespace) -> None:
     with step(f"starting {options.nodes} fake nodes"):
         instance.add_fake_nodes(options.name, options.nodes, options.gpus)
+
+
+def _volume(options: argparse.Namespace) -> None:
+    cluster = instance.running_cluster(options.name)
+    print(cluster.volume(options.claim, options.namespace, options.size, options.mode))
 
 
 def _down(options: argparse.Namespace) -> None:
@@ -64,13 +72,21 @@ def _parser() -> argparse.ArgumentParser:
     up = commands.add_parser("up", help="start, or repair what died of, an instance")
     up.add_argument("--name", help="(default: main, or control-plane with --control-plane-only)")
     up.add_argument("--control-plane-only", action="store_true", help="no node: an API server in seconds")
-    up.add_argument("--no-audit", action="store_true", help="no audit log")
+    up.add_argument("--no-audit", action="store_true", help="no audit log (control plane only)")
+    up.add_argument("--gpus", type=int, default=0, help="nvidia.com/gpu that the real node claims to have")
     up.set_defaults(run=_up)
 
     kwok = commands.add_parser("kwok", parents=[named], help="add fake nodes to a running instance")
     kwok.add_argument("nodes", type=int)
     kwok.add_argument("--gpus", type=int, default=0, help="nvidia.com/gpu of each")
     kwok.set_defaults(run=_kwok)
+
+    volume = commands.add_parser("volume", parents=[named], help="make a claim with a volume; prints its folder")
+    volume.add_argument("claim")
+    volume.add_argument("--namespace", default="default")
+    volume.add_argument("--size", default="5Gi")
+    volume.add_argument("--mode", choices=["RWO", "RWX"], default="RWX")
+    volume.set_defaults(run=_volume)
 
     commands.add_parser("down", parents=[named], help="stop an instance and remove all of it").set_defaults(run=_down)
     commands.add_parser("status", help="what runs").set_defaults(run=_status)

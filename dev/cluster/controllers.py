@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from dev.cluster import processes
-from dev.cluster.apiserver import answers
+from dev.cluster.health import answers
 from dev.cluster.kubeconfig import write_kubeconfig
 from dev.cluster.layout import Layout, bin_dir
 from dev.cluster.progress import wait_until

@@ -5,20 +5,23 @@ with control_plane("my-tests") as cluster:
 """
 
 import fcntl
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dev.cluster import fake_nodes, processes
+from dev.cluster import fake_nodes, processes, volumes
 from dev.cluster.build import build
+from dev.cluster.cleanup import remove_state
 from dev.cluster.control_plane import STOP_ORDER, start_control_plane, stop_control_plane
 from dev.cluster.errors import ClusterError
+from dev.cluster.full import COMPONENTS, NODE_PROGRAMS, start_full, stop_full
 from dev.cluster.kubectl import run_kubectl
 from dev.cluster.layout import Layout, bin_dir
-from dev.cluster.preflight import check_programs
-from dev.cluster.record import LOOPBACK, new_record, read_record, write_record
+from dev.cluster.network import NODE_ADDRESS, check_no_other_cluster
+from dev.cluster.packages import install_packages
+from dev.cluster.preflight import check_full, check_programs
+from dev.cluster.record import LOOPBACK, Record, new_record, read_record, write_record
 
 FULL = "main"
 CONTROL_PLANE = "control-plane"
@@ -35,6 +38,10 @@ class Cluster:
 
     def kubectl(self, *arguments: str, input: str | None = None) -> str:
         return run_kubectl(self.kubeconfig, *arguments, input=input)
+
+    def volume(self, name: str, namespace: str = "default", size: str = "5Gi", mode: str = "RWX") -> Path:
+        """A claim with a volume; the folder returned is what pods see under the claim."""
+        return volumes.make_volume(Layout(self.name), name, namespace, size, mode)
 
 
 @contextmanager
@@ -64,30 +71,77 @@ def up_control_plane(name: str = CONTROL_PLANE, audit: bool = True) -> Cluster:
     return _cluster(layout)
 
 
+@contextmanager
+def full_cluster(name: str = FULL, gpus: int = 0) -> Iterator[Cluster]:
+    """A cluster with a real node for the length of the block; one that ran before keeps running after it."""
+    was_running = is_up(Layout(name))
+    cluster = up_full(name, gpus)
+    try:
+        yield cluster
+    finally:
+        if not was_running:
+            down(name)
+
+
+def up_full(name: str = FULL, gpus: int = 0) -> Cluster:
+    """Start the full cluster, or repair it. `gpus` is what the node claims to have; 0 leaves it as it is."""
+    layout = Layout(name)
+    check_full()
+    install_packages()
+    build(COMPONENTS)
+    with locked(layout):
+        record = read_record(layout)
+        if record is None:
+            check_no_other_cluster()
+            record = new_record(full=True, address=NODE_ADDRESS, audit=True)
+        if not record.full:
+            raise ClusterError(f"{name} is a control plane alone: choose another --name for a full cluster")
+        write_record(layout, record)
+        start_full(layout, record, gpus)
+    return _cluster(layout)
+
+
 def down(name: str) -> None:
     """Stop an instance and remove all it left, whatever state it is in. Nothing to do is fine."""
     layout = Layout(name)
     with locked(layout):
         fake_nodes.stop_fake_nodes(layout)
-        stop_control_plane(layout)
-        if layout.root.exists():
-            shutil.rmtree(layout.root)
-    layout.lock.unlink(missing_ok=True)
+        record = read_record(layout)
+        if record is not None and record.full:
+            stop_full(layout)
+        else:
+            stop_control_plane(layout)
+        remove_state(layout)
 
 
 def add_fake_nodes(name: str, count: int, gpus: int = 0) -> None:
     """Join `count` KWOK nodes with `gpus` nvidia.com/gpu each to a running instance."""
-    layout = Layout(name)
     build(("kwok",))
+    layout = Layout(name)
     with locked(layout):
-        record = read_record(layout)
-        if record is None:
-            raise ClusterError(f"{name} does not run: start it with `python -m dev.cluster up --name {name}`")
-        fake_nodes.start_fake_nodes(layout, record, count, gpus)
+        fake_nodes.start_fake_nodes(layout, _running(layout), count, gpus)
+
+
+def running_cluster(name: str) -> Cluster:
+    """An instance that was started before."""
+    layout = Layout(name)
+    _running(layout)
+    return _cluster(layout)
 
 
 def is_up(layout: Layout) -> bool:
-    return read_record(layout) is not None and all(processes.is_running(layout, program) for program in STOP_ORDER)
+    record = read_record(layout)
+    if record is None:
+        return False
+    programs = STOP_ORDER + (NODE_PROGRAMS if record.full else ())
+    return all(processes.is_running(layout, program) for program in programs)
+
+
+def _running(layout: Layout) -> Record:
+    record = read_record(layout)
+    if record is None or not is_up(layout):
+        raise ClusterError(f"{layout.name} does not run: start it with `python -m dev.cluster up --name {layout.name}`")
+    return record
 
 
 @contextmanager
