@@ -26,13 +26,18 @@ LABEL_WORKER: Final = f"{GROUP}/worker"
 # A pod is called <job>-<attempt>-<worker>, and that name is its host name (63 characters at most): 53 characters
 # leave room for a four-digit attempt and a four-digit worker.
 JOB_NAME_MAX_LENGTH: Final = 53
-JOB_NAME_PATTERN: Final = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
+JOB_NAME_PATTERN: Final = "[a-z]([-a-z0-9]*[a-z0-9])?"
 
 TRAINER_CONTAINER: Final = "trainer"
 RENDEZVOUS_PORT: Final = 29500
 LAUNCHER_PORT: Final = 8471
 PROGRESS_PATH: Final = "/progress"
 METRICS_PATH: Final = "/metrics"
+HEALTH_PATH: Final = "/healthz"
+# The pod's grace period: time for the common save of all ranks. The launcher kills ranks that have not saved a
+# little earlier, so that it can still write the outcome.
+TERMINATION_GRACE_SECONDS: Final = 120
+LAUNCHER_GRACE_SECONDS: Final = TERMINATION_GRACE_SECONDS - 10
 
 CONFIG_FILE: Final = "config.json"
 CONFIG_DIRECTORY: Final = "/etc/peft-fsdp"
@@ -81,3 +86,19 @@ RESERVED_ENV: Final = (
 RESERVED_ENV_PREFIXES: Final = ("PEFT_FSDP_", "TORCHELASTIC_", "PET_")
 
 RESERVED_MOUNTS: Final = (OUTPUT_MOUNT, CACHE_MOUNT, SCRATCH_MOUNT, CONFIG_DIRECTORY, "/dev/shm", "/tmp")
+
+# Volumes of the operator in every pod; a job's own volumes have other names.
+VOLUME_OUTPUT: Final = "output"
+VOLUME_CACHE: Final = "cache"
+VOLUME_SCRATCH: Final = "scratch"
+VOLUME_CONFIG: Final = "config"
+VOLUME_SHARED_MEMORY: Final = "shared-memory"
+VOLUME_TMP: Final = "tmp"
+RESERVED_VOLUMES: Final = (
+    VOLUME_OUTPUT,
+    VOLUME_CACHE,
+    VOLUME_SCRATCH,
+    VOLUME_CONFIG,
+    VOLUME_SHARED_MEMORY,
+    VOLUME_TMP,
+)
