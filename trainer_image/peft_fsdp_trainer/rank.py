@@ -12,13 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pydantic import ValidationError
-
 from peft_fsdp_api.progress import Stage
 from peft_fsdp_api.reasons import REASONS, exit_code
-from peft_fsdp_api.trainer_config import TrainerConfig
 
-from .errors import ConfigInvalid, TrainerError
+from .config_file import read_config
+from .errors import TrainerError
 from .failure import describe, write_failure
 from .report import Reporter
 from .stop import StopRequest
@@ -63,18 +61,11 @@ def main() -> int:
 
 
 def _train(environment: RankEnvironment, reporter: Reporter, stop: StopRequest) -> None:
-    config = _load_config(environment.config)
+    config = read_config(environment.config)
     # torch takes seconds to import; the launcher must see this rank's first report before that.
     from .train import train
 
     train(config, reporter, stop)
-
-
-def _load_config(path: Path) -> TrainerConfig:
-    try:
-        return TrainerConfig.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise ConfigInvalid(str(error)) from error
 
 
 def _fail(error: BaseException, environment: RankEnvironment, reporter: Reporter) -> int:

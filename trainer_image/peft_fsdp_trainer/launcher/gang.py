@@ -1,0 +1,86 @@
+"""Waits for the ranks of this node and stops all of them when one fails or when the pod is asked to stop."""
+
+import asyncio
+import signal
+
+from peft_fsdp_api.reasons import Reason, exit_code
+
+from .ranks import RankExit, RankProcess
+from .settings import Limits
+
+
+class StopSignals:
+    """SIGTERM (kubelet) or Ctrl-C asks the ranks to save and stop; Ctrl-C once more kills them."""
+
+    def __init__(self) -> None:
+        self.requested = asyncio.Event()
+        self.insisted = asyncio.Event()
+
+    def listen(self) -> None:
+        """Take over SIGTERM and SIGINT of this process."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self.requested.set)
+        loop.add_signal_handler(signal.SIGINT, self._interrupt)
+
+    def close(self) -> None:
+        """Give the signals back."""
+        loop = asyncio.get_running_loop()
+        loop.remove_signal_handler(signal.SIGTERM)
+        loop.remove_signal_handler(signal.SIGINT)
+
+    def _interrupt(self) -> None:
+        (self.insisted if self.requested.is_set() else self.requested).set()
+
+
+class Gang:
+    """The ranks of this node: they end together."""
+
+    def __init__(self, ranks: list[RankProcess], limits: Limits) -> None:
+        self._ranks = ranks
+        self._limits = limits
+        self._deadline: float | None = None
+
+    async def wait(self, signals: StopSignals) -> list[RankExit]:
+        """The ends of all ranks, in the order in which they happened."""
+        loop = asyncio.get_running_loop()
+        running = {asyncio.create_task(rank.wait()) for rank in self._ranks}
+        requested = asyncio.create_task(signals.requested.wait())
+        insisted = asyncio.create_task(signals.insisted.wait())
+        requests = {requested, insisted}
+        exits: list[RankExit] = []
+        while running:
+            timeout = None if self._deadline is None else max(0.0, self._deadline - loop.time())
+            done, _ = await asyncio.wait(running | requests, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            requests -= done
+            ended = [task.result() for task in running & done]
+            running -= done
+            exits += sorted(ended, key=lambda end: end.time)
+            if requested in done:
+                self._stop(self._limits.grace)
+            for end in ended:
+                self._on_exit(end)
+            if insisted in done or (self._deadline is not None and loop.time() >= self._deadline):
+                self._kill()
+        for request in requests:
+            request.cancel()
+        return exits
+
+    def _on_exit(self, end: RankExit) -> None:
+        if end.code == exit_code(Reason.PREEMPTED):
+            # All ranks have agreed to stop and have saved together; the others are about to exit too.
+            self._stop(self._limits.grace)
+        elif end.code != 0:
+            self._stop(self._limits.peers)
+
+    def _stop(self, seconds: float) -> None:
+        """Ask every rank to stop now and kill what is left after `seconds`; an earlier deadline stays."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        if self._deadline is None:
+            for rank in self._ranks:
+                rank.stop()
+        self._deadline = deadline if self._deadline is None else min(self._deadline, deadline)
+
+    def _kill(self) -> None:
+        for rank in self._ranks:
+            rank.kill()
+        self._deadline = None

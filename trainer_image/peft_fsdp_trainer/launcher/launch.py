@@ -1,0 +1,72 @@
+"""The life of one launcher, from the first signal handler to the outcome. Called by `cli` and `local`."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from peft_fsdp_api.outcome import Outcome
+from peft_fsdp_api.reasons import REASONS, Reason
+
+from ..config_file import read_config
+from ..errors import TrainerError
+from . import cgroup
+from .gang import Gang, StopSignals
+from .outcome import compose_outcome, outcome_of_error
+from .ranks import RankExit, start_ranks
+from .reaper import Reaper
+from .rendezvous import wait_for_master
+from .run_dir import read_failures, read_reports
+from .server import serve
+from .settings import LaunchSettings
+
+
+async def launch(settings: LaunchSettings) -> Outcome:
+    """Run the ranks of this node to their end."""
+    try:
+        read_config(settings.config)
+        async with _listening() as (signals, reaper), await serve(settings):
+            if await _stopped_while_waiting(settings, signals):
+                message = "stopped while waiting for worker 0; nothing was trained"
+                return Outcome(reason=Reason.PREEMPTED, message=message, hint=REASONS[Reason.PREEMPTED].hint)
+            return await _run(settings, signals, reaper)
+    except TrainerError as error:
+        return outcome_of_error(error)
+
+
+@contextlib.asynccontextmanager
+async def _listening() -> AsyncIterator[tuple[StopSignals, Reaper]]:
+    signals, reaper = StopSignals(), Reaper()
+    signals.listen()
+    reaper.listen()
+    try:
+        yield signals, reaper
+    finally:
+        reaper.close()
+        signals.close()
+
+
+async def _stopped_while_waiting(settings: LaunchSettings, signals: StopSignals) -> bool:
+    """Wait for worker 0; True when SIGTERM came first."""
+    waiting = asyncio.create_task(wait_for_master(settings.placement, settings.limits))
+    stopping = asyncio.create_task(signals.requested.wait())
+    await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if signals.requested.is_set():
+        waiting.cancel()
+        return True
+    waiting.result()
+    return False
+
+
+async def _run(settings: LaunchSettings, signals: StopSignals, reaper: Reaper) -> Outcome:
+    kills_before = cgroup.oom_kills()
+    ranks = start_ranks(settings, reaper)
+    exits: list[RankExit] = await Gang(ranks, settings.limits).wait(signals)
+    kills_after = cgroup.oom_kills()
+    return compose_outcome(
+        exits,
+        read_failures(settings.run_dir, settings.placement.ranks),
+        read_reports(settings.run_dir, settings.placement.ranks),
+        out_of_memory=kills_after is not None and kills_after > (kills_before or 0),
+        stop_requested=signals.requested.is_set(),
+    )
