@@ -2,9 +2,8 @@
 
 from typing import Final
 
-from peft_fsdp_api import __version__
-
 from dev.chart.helm import NAMESPACE, template
+from peft_fsdp_api import __version__
 
 # Nobody owns this name, so an installation in which it was not replaced pulls nothing from strangers.
 PLACEHOLDER_REGISTRY: Final = "registry.example.com"

@@ -6,8 +6,9 @@ closed, so a misspelt value is an error of `helm install` and not a quiet defaul
 
 from typing import Annotated, Any, Literal
 
-from peft_fsdp_api.schema import ApiModel
 from pydantic import Field
+
+from peft_fsdp_api.schema import ApiModel
 
 KubernetesObject = dict[str, Any]
 StringMap = dict[str, str]
@@ -104,7 +105,7 @@ class Values(ApiModel):
     image_pull_secrets: list[Reference] = []
     """Secrets for pulling the operator's image; jobs name theirs in workers.imagePullSecrets."""
     watch_namespaces: list[Namespace] = []
-    """Namespaces whose jobs are run. Empty means all, with a ClusterRole; a list means Roles in these namespaces only."""
+    """Namespaces whose jobs are run. None means all, with a ClusterRole; a list means Roles in these only."""
     replicas: Annotated[int, Field(ge=0, le=10)] = 1
     """Operator pods. One works, the others wait for its Lease; two bridge the loss of a node in seconds."""
     crds: Crds = Crds()
