@@ -1,9 +1,11 @@
 """KWOK: nodes without machines, on which pods become Running at once. For scale: eight of them hold hundreds of pods.
 
-The pods have no reachable address, so nothing can read their progress.
+Nobody listens at the pods' address, so nothing can read their progress.
 """
 
 import json
+import socket
+from pathlib import Path
 
 from dev.cluster import processes
 from dev.cluster.kubectl import run_kubectl
@@ -13,6 +15,7 @@ from dev.cluster.record import LOOPBACK, Record
 
 _MARK = {"kwok.x-k8s.io/node": "fake"}
 _PROGRAM = "kwok"
+_STAGES = Path(__file__).parent / "fake-stages.yaml"
 Manifest = dict[str, object]
 
 
@@ -61,6 +64,17 @@ def _command(layout: Layout, record: Record) -> list[str]:
         "--manage-all-nodes=false",
         f"--manage-nodes-with-annotation-selector={mark}={value}",
         f"--server-address={LOOPBACK}:{record.ports['kwok']}",
-        "--cidr=10.245.0.0/16",
+        f"--config={_STAGES}",
+        f"--node-ip={record.address if record.full else _machine_address()}",
         "--node-lease-duration-seconds=40",
     ]
+
+
+def _machine_address() -> str:
+    """An address that endpoints may hold, which excludes loopback; choosing a route for UDP sends nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("203.0.113.1", 9))
+        except OSError:
+            return LOOPBACK
+        return str(probe.getsockname()[0])

@@ -22,5 +22,5 @@ def _program_lines(layout: Layout) -> list[str]:
     lines = []
     for record in sorted(layout.pid_file("any").parent.glob("*.json")):
         pid = processes.running_pid(record)
-        lines.append(f"  {record.stem:26} {f'pid {pid}' if pid else 'DEAD: `up` starts it again'}")
+        lines.append(f"  {record.stem:26} {f'pid {pid}' if pid else 'DEAD'}")
     return lines
