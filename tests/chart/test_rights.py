@@ -1,10 +1,11 @@
 """What the chart allows the operator and its network."""
 
-from itertools import chain
+from itertools import chain, product
 
 import pytest
 
 from peft_fsdp_api import names
+from peft_fsdp_operator.cluster import RIGHTS
 
 pytestmark = pytest.mark.slow
 
@@ -12,6 +13,15 @@ pytestmark = pytest.mark.slow
 def rules_of(rendered):
     roles = rendered.of("ClusterRole") + rendered.of("Role")
     return list(chain.from_iterable(role["rules"] for role in roles))
+
+
+def test_the_operator_gets_what_its_code_declares_and_no_more(render):
+    granted: dict[tuple[str, str], set[str]] = {}
+    for role in render().of("ClusterRole")[:1] + render().of("Role"):
+        for rule in role["rules"]:
+            for target in product(rule["apiGroups"], rule["resources"]):
+                granted.setdefault(target, set()).update(rule["verbs"])
+    assert granted == RIGHTS
 
 
 def test_cluster_wide_by_default(render):
@@ -33,7 +43,7 @@ def test_both_scopes_give_the_same_rights_in_a_namespace(render):
     (role,) = [r for r in render("watchNamespaces={a}").of("Role") if r["metadata"]["namespace"] == "a"]
     (cluster_role,) = [r for r in render().of("ClusterRole") if r["metadata"]["name"] == "peft-fsdp-operator"]
     assert [rule for rule in cluster_role["rules"] if rule not in role["rules"]] == [
-        {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list", "watch"]}
+        {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]}
     ]
 
 
