@@ -66,7 +66,8 @@ class Batches:
             first = start + self.rank * self.batch_size
             wanted = range(first, first + self.batch_size)
             real = [self.rows[int(order[index])] for index in wanted if index < len(order)]
-            filler = [_without_loss(self.rows[int(order[index % len(order)])]) for index in wanted if index >= len(order)]
+            repeated = [self.rows[int(order[index % len(order)])] for index in wanted if index >= len(order)]
+            filler = [_without_loss(row) for row in repeated]
             yield collate(real, filler, attention=self.rows.attention, pad_token=self.rows.pad_token)
 
 

@@ -53,7 +53,7 @@ class Rows:
         return Document(self.tokens[span], self.learned[span])
 
 
-def read_rows(folder: Path, *, attention: str, pad_token: int) -> Rows:
+def read_rows(folder: Path, attention: str, pad_token: int) -> Rows:
     return Rows(
         tokens=np.memmap(folder / TOKENS, dtype=np.int32, mode="r"),
         learned=np.memmap(folder / LEARNED, dtype=np.bool_, mode="r"),
