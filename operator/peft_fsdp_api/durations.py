@@ -6,18 +6,23 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-DURATION_PATTERN: Final = r"^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$"
+from .text import Text
 
-Duration = Annotated[str, Field(pattern=DURATION_PATTERN, min_length=2, max_length=21)]
+_ALLOWED: Final = "hours, minutes and seconds such as 1h30m or 90s"
 
-_PARTS = re.compile(r"^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$")
+_FORM: Final = r"[0-9]{1,6}h([0-9]{1,6}m)?([0-9]{1,6}s)?|[0-9]{1,6}m([0-9]{1,6}s)?|[0-9]{1,6}s"
+
+Duration = Annotated[str, Field(max_length=21), Text(_FORM, _ALLOWED)]
+Deadline = Annotated[Duration, Text(r".*[1-9].*", f"more than 0, as {_ALLOWED}")]
+
+_PARTS: Final = re.compile(r"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?", re.ASCII)
 
 
 def parse_duration(text: str) -> timedelta:
-    """`1h30m` as a timedelta. Raises ValueError for anything that `DURATION_PATTERN` does not allow."""
-    match = _PARTS.match(text)
+    """`1h30m` as a timedelta. Raises ValueError for anything that `Duration` does not allow."""
+    match = _PARTS.fullmatch(text)
     if match is None or not text:
-        raise ValueError(f"{text!r} is not a duration; write hours, minutes and seconds such as 1h30m or 90s")
+        raise ValueError(f"{text!r} is not a duration; write {_ALLOWED}")
     hours, minutes, seconds = (int(part or 0) for part in match.groups())
     return timedelta(hours=hours, minutes=minutes, seconds=seconds)
 

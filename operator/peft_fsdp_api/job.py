@@ -1,11 +1,11 @@
 """The PeftFsdpJob itself: the spec as a whole, the rules between its sections, and the way in for raw objects."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from .durations import Duration
+from .durations import Deadline, Duration
 from .names import JOB_NAME_MAX_LENGTH, JOB_NAME_PATTERN
 from .schema import ApiModel, Problem, Rule, broken_rules
 from .spec import (
@@ -23,6 +23,13 @@ from .spec import (
     TrainingSpec,
     WorkersSpec,
 )
+from .text import Text
+from .wording import problem
+
+JOB_NAME: Final = Text(
+    JOB_NAME_PATTERN, "lower case letters, digits and hyphens, with a letter in front and no hyphen at the end"
+)
+JobName = Annotated[str, Field(max_length=JOB_NAME_MAX_LENGTH), JOB_NAME]
 
 
 class JobSpec(ApiModel):
@@ -57,9 +64,9 @@ class JobSpec(ApiModel):
     """Budgets for new attempts after a failure."""
     suspend: bool = False
     """Stop the pods after a checkpoint and keep the job; false resumes it from there."""
-    start_deadline: Duration | None = None
+    start_deadline: Deadline | None = None
     """Longest time from the creation of an attempt's pods until all of them run; absent means no limit."""
-    active_deadline: Duration | None = None
+    active_deadline: Deadline | None = None
     """Longest time the pods of the job may run in all, suspended time left out; absent means no limit."""
     cleanup: Literal["keep", "delete"] = "keep"
     """What happens to finished pods when the job ends: kept for their logs, or deleted."""
@@ -132,7 +139,7 @@ class ObjectMeta(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    name: str = Field(pattern=JOB_NAME_PATTERN, min_length=1, max_length=JOB_NAME_MAX_LENGTH)
+    name: JobName
     namespace: str = "default"
     uid: str = ""
     generation: int = 1
@@ -140,8 +147,6 @@ class ObjectMeta(BaseModel):
 
 class PeftFsdpJob(ApiModel):
     """One fine-tuning run: LoRA or QLoRA on a base model, sharded by FSDP over all the GPUs asked for."""
-
-    model_config = ConfigDict(extra="ignore")
 
     api_version: Literal["training.peft-fsdp.io/v1alpha1"]
     kind: Literal["PeftFsdpJob"]
@@ -168,32 +173,21 @@ def parse_job(raw: Mapping[str, Any]) -> PeftFsdpJob:
     Raises InvalidJob with all problems of the schema, or, where the schema holds, all broken rules.
     """
     try:
-        job = PeftFsdpJob.model_validate({key: value for key, value in raw.items() if key != "status"})
+        observed = {key: _whole_numbers(value) for key, value in raw.items() if key != "status"}
+        # By alias only: the API server knows no `gpus_per_node`.
+        job = PeftFsdpJob.model_validate(observed, by_alias=True, by_name=False)
     except ValidationError as error:
-        raise InvalidJob([_problem(detail) for detail in error.errors()]) from error
+        raise InvalidJob([problem(detail) for detail in error.errors(include_url=False)]) from error
     problems = list(broken_rules(job))
     if problems:
         raise InvalidJob(problems)
     return job
 
 
-def _problem(detail: Mapping[str, Any]) -> Problem:
-    path = ""
-    for part in detail["loc"]:
-        if part in ("int", "str") or (isinstance(part, str) and "constrained" in part):
-            continue  # the branches of an int-or-string quantity
-        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
-    return Problem(path, _sentence(detail))
-
-
-def _sentence(detail: Mapping[str, Any]) -> str:
-    kind, given, context = detail["type"], detail.get("input"), detail.get("ctx", {})
-    if kind == "missing":
-        return "is required"
-    if kind == "extra_forbidden":
-        return "unknown field; `kubectl explain pfj.spec` lists the fields there are"
-    if kind == "literal_error":
-        return f"{given!r} is not supported; allowed are {context['expected']}"
-    if kind == "string_pattern_mismatch":
-        return f"{given!r} does not match {context['pattern']}"
-    return f"{detail['msg'][0].lower()}{detail['msg'][1:]}, but it is {given!r}"
+def _whole_numbers(value: Any) -> Any:
+    """JSON has one kind of number: `8.0` is the integer 8, as it is for the API server."""
+    if isinstance(value, dict):
+        return {key: _whole_numbers(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_whole_numbers(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

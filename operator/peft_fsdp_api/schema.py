@@ -5,12 +5,13 @@ A rule is written once and read three times: as a CEL expression by the API serv
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
 
 _PLACEHOLDER: Final = re.compile(r"\{([a-zA-Z.]+)\}")
 
@@ -44,6 +45,14 @@ class ApiModel(BaseModel):
     )
 
     RULES: ClassVar[tuple[Rule, ...]] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, data: Any) -> Any:
+        """The API server drops nulls of fields that are not nullable, and none of ours is."""
+        if isinstance(data, Mapping):
+            return {key: value for key, value in data.items() if value is not None}
+        return data
 
     def to_wire(self) -> dict[str, Any]:
         """Plain JSON data with camelCase keys; what is absent stays absent."""
@@ -88,13 +97,10 @@ def cel_message(template: str, model: type[ApiModel]) -> str | None:
     """A CEL expression for the sentence of a rule, or None where it has no placeholder and can stay a string."""
     if not _PLACEHOLDER.search(template):
         return None
-    parts: list[str] = []
-    for index, part in enumerate(_PLACEHOLDER.split(template)):
-        if index % 2:
-            parts.append(f"string({_cel_access(model, part)})")
-        elif part:
-            parts.append(_cel_literal(part))
-    return " + ".join(parts)
+    # One call of format: the API server's cost estimate has no bound for `"it is " + string(number)`.
+    text = _PLACEHOLDER.sub("%s", template.replace("%", "%%"))
+    values = ", ".join(_cel_access(model, path) for path in _PLACEHOLDER.findall(template))
+    return f"{_cel_literal(text)}.format([{values}])"
 
 
 def nested_model(annotation: Any) -> type[ApiModel] | None:
@@ -124,17 +130,24 @@ def _attribute(model: type[ApiModel], alias: str) -> str:
 
 def _cel_access(model: type[ApiModel], path: str) -> str:
     names = path.split(".")
-    owner = model
-    for name in names[:-1]:
-        inner = nested_model(owner.model_fields[_attribute(owner, name)].annotation)
-        if inner is None:
-            raise ValueError(f"{model.__name__} has no object at {path}")
-        owner = inner
-    field = owner.model_fields[_attribute(owner, names[-1])]
-    if field.is_required() and len(names) == 1:
+    fields = list(_fields_on(model, names))
+    if all(field.is_required() for field in fields):
         return f"self.{path}"
-    access = "self" + "".join(f".?{name}" for name in names)
-    return f"{access}.orValue({_cel_literal(field.get_default(call_default_factory=True))})"
+    # Not `self.?x.orValue(d)`: the API server's cost estimate knows no size of what comes out of it.
+    paths = ["self." + ".".join(names[: depth + 1]) for depth in range(len(names))]
+    given = " && ".join(f"has({path})" for path, field in zip(paths, fields, strict=True) if not field.is_required())
+    default = _cel_literal(fields[-1].get_default(call_default_factory=True))
+    return f"({given} ? {paths[-1]} : {default})"
+
+
+def _fields_on(model: type[ApiModel], names: list[str]) -> Iterator[FieldInfo]:
+    owner: type[ApiModel] | None = model
+    for name in names:
+        if owner is None:
+            raise ValueError(f"{model.__name__} has no object at {'.'.join(names)}")
+        field = owner.model_fields[_attribute(owner, name)]
+        yield field
+        owner = nested_model(field.annotation)
 
 
 def _cel_literal(value: object) -> str:

@@ -4,8 +4,9 @@ from .data import DatasetSpec
 from .lifecycle import BudgetSpec, RestartSpec
 from .model import FsdpSpec, LoraSpec, ModelSpec, QuantizationSpec
 from .output import CacheSpec, HubSpec, OutputSpec, PushToHubSpec
+from .pod import EnvVar, Resources, Toleration, VolumeMount
 from .training import CheckpointSpec, EvaluationSpec, Every, TrainingSpec
-from .workers import EnvVar, Resources, Toleration, VolumeMount, WorkersSpec
+from .workers import WorkersSpec
 
 __all__ = [
     "BudgetSpec",

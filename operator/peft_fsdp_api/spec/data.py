@@ -5,9 +5,12 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from ..schema import ApiModel, Rule
+from ..text import Text
 from .model import REVISION_NEEDS_HUB, Source
 
-SplitName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\[\]:%+-]+$", min_length=1, max_length=128)]
+SplitName = Annotated[
+    str, Field(max_length=128), Text(r"[A-Za-z0-9_.\[\]:%+-]+", "the name of a split such as train or train[:90%]")
+]
 ColumnName = Annotated[str, Field(min_length=1, max_length=128)]
 
 

@@ -1,14 +1,24 @@
 """What is trained: the base model, the adapter on it, its quantization and its sharding."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
 from ..schema import ApiModel, Rule
+from ..text import Described, Text
 
-SOURCE_PATTERN = r"^(/[^\s]+|[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9._-]+)?)$"
-Source = Annotated[str, Field(pattern=SOURCE_PATTERN, min_length=1, max_length=512)]
-ModuleName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.*-]+$", min_length=1, max_length=128)]
+HUB_ID_PATTERN: Final = r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)?"
+Source = Annotated[
+    str,
+    Field(max_length=512),
+    Text(rf"/[^\s]+|{HUB_ID_PATTERN}", "a Hub id such as meta-llama/Llama-3.1-8B, or an absolute path"),
+]
+ModuleName = Annotated[
+    str,
+    Field(max_length=128),
+    Text(r"[A-Za-z0-9_.-]+", "the name of a module such as q_proj"),
+    Described("Name of a module."),
+]
 
 REVISION_NEEDS_HUB = Rule(
     cel='!has(self.revision) || !self.source.startsWith("/")',
@@ -52,7 +62,7 @@ class LoraSpec(ApiModel):
 
     RULES: ClassVar = (
         Rule(
-            cel='self.?targets.orValue(["all-linear"]).size() == 1 || !("all-linear" in self.targets)',
+            cel='!has(self.targets) || self.targets.size() == 1 || !("all-linear" in self.targets)',
             holds=lambda lora: len(lora.targets) == 1 or "all-linear" not in lora.targets,
             message='"all-linear" stands alone or not at all; remove it or the other names',
             field="targets",

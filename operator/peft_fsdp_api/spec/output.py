@@ -5,16 +5,30 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ..schema import ApiModel
+from ..text import Text
+from .model import HUB_ID_PATTERN
 
-DNS_LABEL_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
-DNS_NAME_PATTERN = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
-ObjectName = Annotated[str, Field(pattern=DNS_NAME_PATTERN, min_length=1, max_length=253)]
+ObjectName = Annotated[
+    str,
+    Field(max_length=253),
+    Text(
+        r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*",
+        "the name of an object: lower case letters, digits, hyphens and dots",
+    ),
+]
 # One or more path segments, none of which starts with a dot: no "..", no hidden folder, no leading slash.
 RelativePath = Annotated[
     str,
-    Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$", min_length=1, max_length=512),
+    Field(max_length=512),
+    Text(
+        r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*",
+        "a relative path such as llama/run-1: no leading slash, no part that begins with a dot",
+    ),
 ]
-HubId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9._-]+)?$", max_length=256)]
+HubId = Annotated[str, Field(max_length=256), Text(HUB_ID_PATTERN, "a name on the Hub such as my-org/my-adapter")]
+WebAddress = Annotated[
+    str, Field(max_length=512), Text(r"https?://[^\s]+", "an address such as https://hub.example.com")
+]
 
 
 class PushToHubSpec(ApiModel):
@@ -46,7 +60,7 @@ class HubSpec(ApiModel):
 
     token_secret: ObjectName | None = None
     """Secret whose key `token` holds the access token, for gated models and for pushing."""
-    endpoint: Annotated[str, Field(pattern=r"^https?://[^\s]+$", max_length=512)] | None = None
+    endpoint: WebAddress | None = None
     """Address of a mirror."""
     offline: bool = False
     """Never contact the Hub; everything must be in the cache or under a path."""

@@ -5,8 +5,10 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from ..schema import ApiModel, Rule
+from ..text import Described
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Tracker = Annotated[Literal["tensorboard", "wandb", "mlflow"], Described("Name of a tracker.")]
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 
 
@@ -39,7 +41,7 @@ class TrainingSpec(ApiModel):
     """Compile each decoder layer with torch.compile."""
     logging_steps: Annotated[int, Field(ge=1, le=1_000_000)] = 10
     """Optimizer steps between two lines of the log."""
-    report_to: Annotated[list[Literal["tensorboard", "wandb", "mlflow"]], Field(max_length=3)] = []
+    report_to: Annotated[list[Tracker], Field(max_length=3)] = []
     """Experiment trackers. Their addresses and keys come from workers.env or workers.envFrom."""
 
     RULES: ClassVar = (

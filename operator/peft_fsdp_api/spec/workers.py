@@ -1,116 +1,34 @@
 """On what it runs: number and shape of the pods."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from ..names import RESERVED_ENV, RESERVED_ENV_PREFIXES, RESERVED_MOUNTS
+from ..names import RESERVED_VOLUMES
+from ..quantity import Quantity
 from ..schema import ApiModel, Rule
+from ..text import Keyed, Text
 from .output import ObjectName
+from .pod import (
+    LABEL_KEY,
+    EnvSource,
+    EnvVar,
+    KubernetesObject,
+    Labels,
+    LocalObjectReference,
+    PodMetadata,
+    Resources,
+    Toleration,
+    Volume,
+    VolumeMount,
+    quoted,
+)
 
-QUANTITY_PATTERN = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
-Quantity = Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=QUANTITY_PATTERN, max_length=32)]
-"""The only type with two forms, as everywhere in Kubernetes: `8` or `500m`, `64Gi`."""
-LabelKey = Annotated[str, Field(min_length=1, max_length=317)]
-Labels = Annotated[dict[LabelKey, Annotated[str, Field(max_length=63)]], Field(max_length=64)]
-Annotations = Annotated[dict[LabelKey, Annotated[str, Field(max_length=4096)]], Field(max_length=64)]
-KubernetesObject = dict[str, Any]
-"""An object whose schema belongs to Kubernetes: passed on as it is, checked by the API server at pod creation."""
-
-
-def _quoted(names: tuple[str, ...]) -> str:
-    return "[" + ", ".join(f'"{name}"' for name in names) + "]"
-
-
-class EnvVar(ApiModel):
-    """An environment variable of the trainer container."""
-
-    name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$", min_length=1, max_length=256)]
-    """Name of the variable. The variables of the rendezvous belong to the operator."""
-    value: Annotated[str, Field(max_length=32768)] | None = None
-    """Literal value."""
-    value_from: KubernetesObject | None = None
-    """Source of the value as in a pod: secretKeyRef, configMapKeyRef, fieldRef or resourceFieldRef."""
-
-    RULES: ClassVar = (
-        Rule(
-            cel=f"!(self.name in {_quoted(RESERVED_ENV)}) && "
-            f"!{_quoted(RESERVED_ENV_PREFIXES)}.exists(prefix, self.name.startsWith(prefix))",
-            holds=lambda env: env.name not in RESERVED_ENV and not env.name.startswith(RESERVED_ENV_PREFIXES),
-            message='"{name}" is set by the operator; remove it',
-            field="name",
-        ),
-        Rule(
-            cel="!has(self.value) || !has(self.valueFrom)",
-            holds=lambda env: env.value is None or env.value_from is None,
-            message="value and valueFrom exclude each other; remove one of them",
-        ),
-    )
-
-
-class VolumeMount(ApiModel):
-    """A mount of one of workers.volumes in the trainer container."""
-
-    name: Annotated[str, Field(min_length=1, max_length=63)]
-    """Name of the volume."""
-    mount_path: Annotated[str, Field(pattern=r"^/[^:]*[^/:]$", max_length=512)]
-    """Absolute path in the container."""
-    sub_path: Annotated[str, Field(min_length=1, max_length=512)] | None = None
-    """Path inside the volume."""
-    read_only: bool = True
-    """Mount without write access."""
-
-    RULES: ClassVar = (
-        Rule(
-            cel=f"!{_quoted(RESERVED_MOUNTS)}.exists(path, self.mountPath == path || "
-            'self.mountPath.startsWith(path + "/"))',
-            holds=lambda mount: (
-                not any(mount.mount_path == path or mount.mount_path.startswith(path + "/") for path in RESERVED_MOUNTS)
-            ),
-            message='"{mountPath}" belongs to the operator; mount the volume elsewhere',
-            field="mountPath",
-        ),
-    )
-
-
-class Toleration(ApiModel):
-    """A taint the pods may run in spite of, as in a pod."""
-
-    key: Annotated[str, Field(max_length=317)] | None = None
-    """Key of the taint; absent matches every key with operator Exists."""
-    operator: Literal["Exists", "Equal"] = "Equal"
-    """Comparison with the taint's value."""
-    value: Annotated[str, Field(max_length=63)] | None = None
-    """Value of the taint for operator Equal."""
-    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
-    """Effect of the taint; absent matches all."""
-    toleration_seconds: Annotated[int, Field(ge=0, le=2147483647)] | None = None
-    """Seconds for which NoExecute is tolerated."""
-
-
-class Resources(ApiModel):
-    """CPU, memory and other resources of each pod, besides the GPUs."""
-
-    requests: Annotated[dict[LabelKey, Quantity], Field(max_length=32)] = {}
-    """Guaranteed amounts, such as `{cpu: 8, memory: 64Gi}`."""
-    limits: Annotated[dict[LabelKey, Quantity], Field(max_length=32)] = {}
-    """Upper bounds."""
-
-
-class LocalObjectReference(ApiModel):
-    """A reference to an object in the job's namespace."""
-
-    name: ObjectName
-    """Name of the object."""
-
-
-class PodMetadata(ApiModel):
-    """Labels and annotations added to every pod."""
-
-    labels: Labels = {}
-    """Labels, such as the queue name of a scheduler."""
-    annotations: Annotations = {}
-    """Annotations."""
+GpuResource = Annotated[
+    str,
+    Field(max_length=317),
+    Text(r"[a-z0-9.-]+/[A-Za-z0-9._-]+", "the name of an extended resource such as nvidia.com/gpu"),
+]
 
 
 class WorkersSpec(ApiModel):
@@ -120,7 +38,7 @@ class WorkersSpec(ApiModel):
     """Pods, each on its own node where that is possible."""
     gpus_per_node: Annotated[int, Field(ge=0, le=64)] = 1
     """GPUs and ranks per pod. 0 trains on CPUs over gloo."""
-    gpu_resource: Annotated[str, Field(pattern=r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$", max_length=317)] = "nvidia.com/gpu"
+    gpu_resource: GpuResource = "nvidia.com/gpu"
     """Name of the extended resource."""
     processes_per_node: Annotated[int, Field(ge=1, le=256)] | None = None
     """Ranks per pod when gpusPerNode is 0; 1 by default."""
@@ -128,29 +46,29 @@ class WorkersSpec(ApiModel):
     """CPU and memory of each pod."""
     shared_memory: Quantity | None = None
     """Size of /dev/shm; 16Gi with GPUs and 1Gi without by default. It counts against the memory limit."""
-    image: Annotated[str, Field(min_length=1, max_length=512)] | None = None
+    image: Annotated[str, Field(max_length=512), Text(r"[^\s]+", "the name of an image without blanks")] | None = None
     """Trainer image; the one the operator was installed with by default."""
     node_selector: Labels = {}
-    """Labels a node must have."""
+    """Labels a node must have; any node by default."""
     tolerations: Annotated[list[Toleration], Field(max_length=64)] = []
     """Taints the pods tolerate, besides the one of the GPU resource."""
     affinity: KubernetesObject | None = None
     """Affinity as in a pod; replaces the preference for neighbouring nodes."""
-    topology_key: Annotated[str, Field(min_length=1, max_length=317)] | None = None
+    topology_key: Annotated[str, Field(max_length=317), LABEL_KEY] | None = None
     """Node label whose value the pods should share, such as a rack or a network block; preferred, not required."""
     priority_class_name: ObjectName | None = None
     """PriorityClass of the pods."""
     service_account_name: ObjectName | None = None
     """ServiceAccount of the pods; its token is not mounted."""
-    env: Annotated[list[EnvVar], Field(max_length=256)] = []
+    env: Annotated[list[EnvVar], Field(max_length=256), Keyed("name")] = []
     """Environment variables of the trainer."""
-    env_from: Annotated[list[KubernetesObject], Field(max_length=64)] = []
+    env_from: Annotated[list[EnvSource], Field(max_length=64)] = []
     """Secrets and ConfigMaps whose keys become environment variables, as in a pod."""
-    volumes: Annotated[list[KubernetesObject], Field(max_length=64)] = []
+    volumes: Annotated[list[Volume], Field(max_length=64), Keyed("name")] = []
     """Additional volumes, as in a pod."""
-    volume_mounts: Annotated[list[VolumeMount], Field(max_length=64)] = []
+    volume_mounts: Annotated[list[VolumeMount], Field(max_length=64), Keyed("mountPath")] = []
     """Mounts of these volumes."""
-    image_pull_secrets: Annotated[list[LocalObjectReference], Field(max_length=16)] = []
+    image_pull_secrets: Annotated[list[LocalObjectReference], Field(max_length=16), Keyed("name")] = []
     """Secrets for pulling the image."""
     pod_metadata: PodMetadata = PodMetadata()
     """Labels and annotations added to every pod."""
@@ -162,6 +80,32 @@ class WorkersSpec(ApiModel):
             message="processesPerNode is for CPU training, but gpusPerNode is {gpusPerNode} and each GPU gets one "
             "process; remove processesPerNode or set gpusPerNode to 0",
             field="processesPerNode",
+        ),
+        Rule(
+            cel="!has(self.volumeMounts) || self.volumeMounts.all(mount, "
+            "has(self.volumes) && self.volumes.exists(volume, volume.name == mount.name))",
+            holds=lambda workers: (
+                {mount.name for mount in workers.volume_mounts} <= {volume["name"] for volume in workers.volumes}
+            ),
+            message="every entry of volumeMounts must name one of volumes; add the volume or correct the name",
+            field="volumeMounts",
+        ),
+        Rule(
+            cel=f"!has(self.volumes) || !self.volumes.exists(volume, volume.name in {quoted(RESERVED_VOLUMES)})",
+            holds=lambda workers: not any(volume["name"] in RESERVED_VOLUMES for volume in workers.volumes),
+            message=f"the names {', '.join(RESERVED_VOLUMES)} belong to volumes of the operator; rename the volume",
+            field="volumes",
+        ),
+        Rule(
+            cel="!has(self.resources) || "
+            "(!has(self.resources.requests) || !({gpuResource} in self.resources.requests)) && "
+            "(!has(self.resources.limits) || !({gpuResource} in self.resources.limits))",
+            holds=lambda workers: (
+                workers.gpu_resource not in workers.resources.requests
+                and workers.gpu_resource not in workers.resources.limits
+            ),
+            message='resources has "{gpuResource}", which gpusPerNode asks for already; remove it there',
+            field="resources",
         ),
     )
 

@@ -1,0 +1,44 @@
+"""Amounts of a resource as everywhere in Kubernetes: `8`, `500m`, `64Gi`.
+
+The only type of the contract with two forms; used by `spec.pod`.
+"""
+
+import re
+from typing import Annotated, Any, Final
+
+from pydantic import GetJsonSchemaHandler, PlainValidator
+from pydantic_core import CoreSchema, PydanticCustomError
+
+from .text import VALIDATIONS
+from .wording import shown
+
+QUANTITY_PATTERN: Final = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
+QUANTITY_MAX_LENGTH: Final = 32
+_ALLOWED: Final = "is not an amount; give a whole number, or a string such as 500m or 64Gi"
+
+
+def _check(given: object) -> int | str:
+    if isinstance(given, int) and not isinstance(given, bool) and given >= 0:
+        return given
+    if isinstance(given, str) and len(given) <= QUANTITY_MAX_LENGTH and re.fullmatch(QUANTITY_PATTERN, given):
+        return given
+    text = given if isinstance(given, str) else shown(given)
+    raise PydanticCustomError("wrong_text", "{sentence}", {"sentence": f"{text} {_ALLOWED}"})
+
+
+class _QuantitySchema:
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {
+            "x-kubernetes-int-or-string": True,
+            "description": "Amount, such as 8, 500m or 64Gi.",
+            "maxLength": QUANTITY_MAX_LENGTH,
+            VALIDATIONS: [
+                {
+                    "rule": f"type(self) == int ? self >= 0 : string(self).matches(r'{QUANTITY_PATTERN}')",
+                    "messageExpression": f"'%s {_ALLOWED}'.format([self])",
+                }
+            ],
+        }
+
+
+Quantity = Annotated[int | str, PlainValidator(_check), _QuantitySchema()]
