@@ -1,12 +1,15 @@
 """Waits for the ranks of this node and stops all of them when one fails or when the pod is asked to stop."""
 
 import asyncio
+import logging
 import signal
 
 from peft_fsdp_api.reasons import Reason, exit_code
 
 from .ranks import RankExit, RankProcess
 from .settings import Limits
+
+log = logging.getLogger(__name__)
 
 
 class StopSignals:
@@ -56,6 +59,7 @@ class Gang:
             running -= done
             exits += sorted(ended, key=lambda end: end.time)
             if requested in done:
+                log.info("asked to stop; the ranks have %.0f s to save", self._limits.grace)
                 self._stop(self._limits.grace)
             for end in ended:
                 self._on_exit(end)
@@ -70,6 +74,9 @@ class Gang:
             # All ranks have agreed to stop and have saved together; the others are about to exit too.
             self._stop(self._limits.grace)
         elif end.code != 0:
+            log.info(
+                "rank %d ended with code %d; its peers have %.0f s to stop", end.rank, end.code, self._limits.peers
+            )
             self._stop(self._limits.peers)
 
     def _stop(self, seconds: float) -> None:
@@ -81,6 +88,7 @@ class Gang:
         self._deadline = deadline if self._deadline is None else min(self._deadline, deadline)
 
     def _kill(self) -> None:
+        log.info("killing the ranks that did not stop")
         for rank in self._ranks:
             rank.kill()
         self._deadline = None

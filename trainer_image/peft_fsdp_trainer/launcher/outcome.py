@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from peft_fsdp_api.outcome import Outcome
-from peft_fsdp_api.reasons import EXIT_CODES, REASONS, Reason, exit_code
+from peft_fsdp_api.reasons import EXIT_CODES, REASONS, Reason
 
 from ..errors import TrainerError
 from ..failure import RankFailure, last_lines, reason_in_log
@@ -43,6 +43,11 @@ def compose_outcome(
 def outcome_of_error(error: TrainerError) -> Outcome:
     """The outcome of an error before any rank ran."""
     return Outcome(reason=error.reason, message=error.message, hint=error.hint or REASONS[error.reason].hint)
+
+
+def outcome_of_failure(failure: RankFailure) -> Outcome:
+    """The outcome of an exception in the launcher itself."""
+    return _outcome(failure, {}).model_copy(update={"rank": None})
 
 
 def _precedence(reason: Reason) -> int:
@@ -92,8 +97,3 @@ def _outcome(cause: RankFailure, reports: Mapping[int, RankReport]) -> Outcome:
         checkpoint=first.checkpoint if first else None,
         adapter=first.adapter if first else None,
     )
-
-
-def code_of(outcome: Outcome) -> int:
-    """The exit code of the launcher."""
-    return exit_code(outcome.reason)

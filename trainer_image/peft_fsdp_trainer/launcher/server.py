@@ -4,9 +4,9 @@ GET on three paths needs no framework: a request line is read, a file-backed ans
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -19,17 +19,22 @@ from .settings import LaunchSettings
 
 REQUEST_SECONDS: Final = 5.0
 
+log = logging.getLogger(__name__)
+
 Answer = tuple[str, str, bytes]
 """Status line, content type and body."""
 
 
-async def serve(settings: LaunchSettings) -> AbstractAsyncContextManager[asyncio.Server]:
+async def serve(settings: LaunchSettings) -> asyncio.Server:
     """A server that listens until the context is left."""
 
     def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Awaitable[None]:
         return _handle(reader, writer, lambda path: answer(path, settings))
 
-    return await asyncio.start_server(handle, settings.host, settings.port)
+    server = await asyncio.start_server(handle, settings.host, settings.port)
+    port = server.sockets[0].getsockname()[1]
+    log.info("%s and %s at http://%s:%d", names.PROGRESS_PATH, names.METRICS_PATH, settings.host or "0.0.0.0", port)
+    return server
 
 
 def answer(path: str, settings: LaunchSettings) -> Answer:

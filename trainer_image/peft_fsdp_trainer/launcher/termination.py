@@ -1,9 +1,11 @@
 """Leaves the outcome where the kubelet picks it up: the container's termination message."""
 
-import sys
+import logging
 from pathlib import Path
 
 from peft_fsdp_api.outcome import Outcome
+
+log = logging.getLogger(__name__)
 
 
 def write_termination_message(outcome: Outcome, path: Path) -> None:
@@ -12,4 +14,4 @@ def write_termination_message(outcome: Outcome, path: Path) -> None:
     try:
         path.write_text(message)
     except OSError as error:
-        print(f"peft-fsdp: cannot write the termination message {path}: {error}\n{message}", file=sys.stderr)  # noqa: T201
+        log.error("cannot write the termination message %s: %s\n%s", path, error, message)
