@@ -55,10 +55,11 @@ class Tokenization:
         encoded = self._apply(sample.where, sample.messages, tokenize=True)
         ids: Ids = encoded["input_ids"]
         learned = [bool(mark) for mark in encoded["assistant_masks"]]
-        ends_turn = set(self.tokenizer.all_special_ids)
-        for place in range(1, len(ids)):
-            if encoded["assistant_masks"][place - 1] and ids[place] in ends_turn:
-                learned[place] = True
+        special = {number for number, token in self.tokenizer.added_tokens_decoder.items() if token.special}
+        for end in _ends(learned):
+            last_two = set(ids[max(0, end - 2) : end])  # the end of turn, and perhaps a line break after it
+            if ids[end] in special and not special & last_two:
+                learned[end] = True
         return _document(ids, learned)
 
     def _prompt_completions(self, samples: Sequence[PromptCompletion]) -> Iterator[Document]:
@@ -122,6 +123,11 @@ class Tokenization:
         if empty:
             return []
         return ids if end is None or ids[-1] == end else [*ids, end]
+
+
+def _ends(learned: list[bool]) -> list[int]:
+    """The places right behind a learned stretch."""
+    return [place for place in range(1, len(learned)) if learned[place - 1] and not learned[place]]
 
 
 def _plain(sample: Sample) -> str:

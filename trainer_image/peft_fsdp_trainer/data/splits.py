@@ -35,7 +35,8 @@ def split_name(wanted: str) -> str:
     Raises:
         DatasetInvalid: `wanted` is more than one name and one slice.
     """
-    return _parse(wanted)["name"]
+    name: str = _parse(wanted)["name"]
+    return name
 
 
 def sliced(split: Split, wanted: str) -> Split:
