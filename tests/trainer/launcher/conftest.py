@@ -1,0 +1,132 @@
+"""A real launcher in its own process, with ranks that run a few lines of Python instead of a training."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from peft_fsdp_api.job import parse_job
+from peft_fsdp_api.names import API_VERSION, KIND
+from peft_fsdp_api.outcome import Outcome, parse_outcome
+from peft_fsdp_api.trainer_config import TrainerConfig, TrainerPaths, trainer_config
+
+DRIVER = Path(__file__).parent / "drive.py"
+BEGINNING = """
+import os, signal, sys, time
+from pathlib import Path
+rank, run_dir = int(os.environ["RANK"]), Path(os.environ["PEFT_FSDP_RUN_DIR"])
+"""
+REPORTER = """
+from peft_fsdp_api.progress import Stage, TrainingProgress
+from peft_fsdp_trainer.report import Reporter
+reporter = Reporter(rank, run_dir)
+"""
+
+
+def free_port() -> int:
+    """A port of the loopback address that was free just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
+    """Wait for something that another process does."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not happen in {seconds} s"
+        time.sleep(0.02)
+
+
+def make_config(folder: Path) -> TrainerConfig:
+    """The config of a small CPU job."""
+    job = parse_job(
+        {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "metadata": {"name": "test", "uid": "1"},
+            "spec": {
+                "model": {"source": "/model"},
+                "dataset": {"source": "/data"},
+                "output": {"claim": "out"},
+                "workers": {"gpusPerNode": 0},
+            },
+        }
+    )
+    paths = TrainerPaths(output=f"{folder}/out", volume=str(folder), cache=str(folder), scratch=str(folder))
+    return trainer_config(job, paths)
+
+
+@dataclass
+class Launcher:
+    """A launcher process under test."""
+
+    process: subprocess.Popen[str]
+    run_dir: Path
+    port: int
+    message: Path
+    output: str = field(default="", init=False)
+
+    def finish(self, seconds: float = 60) -> Outcome:
+        """Wait for its end; its outcome, which must be the termination message."""
+        self.output = self.process.communicate(timeout=seconds)[0]
+        outcome = parse_outcome(self.message.read_text())
+        assert outcome is not None, self.output
+        return outcome
+
+    def get(self, path: str) -> str:
+        """What it answers on a path of its HTTP server."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+            return str(answer.read().decode())
+
+    def wait_for(self, name: str) -> None:
+        """Wait until a rank has made this file in the run folder."""
+        wait_until((self.run_dir / name).exists, f"{name} of a rank")
+
+    def rank_pid(self, rank: int) -> int:
+        """The process of a rank that writes its number to `pid-<rank>`."""
+        self.wait_for(f"pid-{rank}")
+        return int((self.run_dir / f"pid-{rank}").read_text())
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Launcher]]:
+    """Starts launchers; what is still running at the end of the test is killed."""
+    started: list[Launcher] = []
+
+    def start_launcher(program: str, *, ranks: int = 2, placement: dict[str, object] | None = None,
+                       **limits: float) -> Launcher:  # fmt: skip
+        run_dir, message = tmp_path / "run", tmp_path / "termination-log"
+        run_dir.mkdir()
+        config = tmp_path / "config.json"
+        config.write_text(make_config(tmp_path).model_dump_json(by_alias=True, exclude_none=True))
+        given = {
+            "placement": {
+                "attempt": 3, "node_rank": 0, "nodes": 1, "ranks_per_node": ranks,
+                "master_addr": "127.0.0.1", "master_port": 29500, **(placement or {}),
+            },
+            "config": str(config), "run_dir": str(run_dir), "port": free_port(), "limits": limits,
+            "program": BEGINNING + program, "termination_message": str(message),
+        }  # fmt: skip
+        settings = tmp_path / "settings.json"
+        settings.write_text(json.dumps(given))
+        process = subprocess.Popen(
+            [sys.executable, str(DRIVER), str(settings)],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=dict(os.environ),
+        )  # fmt: skip
+        launcher = Launcher(process, run_dir, int(given["port"]), message)  # type: ignore[call-overload]
+        started.append(launcher)
+        return launcher
+
+    yield start_launcher
+    for launcher in started:
+        launcher.process.kill()
+        launcher.process.communicate()
