@@ -10,7 +10,7 @@ import yaml
 from . import names
 from .job import JOB_NAME, JobSpec, PeftFsdpJob
 from .status import JobStatus
-from .structural import Schema, inline_schema, structural
+from .structural import NotStructural, Schema, inline_schema, optional_without_default, structural
 from .text import VALIDATIONS
 
 # Sections that may change at any time; all others, also those of later versions, are fixed by the first attempt.
@@ -91,11 +91,20 @@ def job_schema() -> Schema:
             "apiVersion": {"type": "string", "description": f"Version of this schema: {names.API_VERSION}."},
             "kind": {"type": "string", "description": f"Kind of the object: {names.KIND}."},
             "metadata": {"type": "object"},  # the API server allows no description here and has its own
-            "spec": structural(inline_schema(JobSpec), "spec"),
+            "spec": structural(spec_tree(), "spec"),
             "status": structural(inline_schema(JobStatus), "status"),
         },
         VALIDATIONS: [*_name_rules(), *_immutability_rules()],
     }
+
+
+def spec_tree() -> Schema:
+    """The spec's tree, every field of which says what happens when it is left out."""
+    tree = inline_schema(JobSpec)
+    silent = list(optional_without_default(tree, "spec"))
+    if silent:
+        raise NotStructural(f"{', '.join(silent)}: the description must say what the absence of the field means")
+    return tree
 
 
 def _name_rules() -> list[Schema]:

@@ -13,7 +13,7 @@ _ALLOWED: Final = "hours, minutes and seconds such as 1h30m or 90s"
 _FORM: Final = r"[0-9]{1,6}h([0-9]{1,6}m)?([0-9]{1,6}s)?|[0-9]{1,6}m([0-9]{1,6}s)?|[0-9]{1,6}s"
 
 Duration = Annotated[str, Field(max_length=21), Text(_FORM, _ALLOWED)]
-Deadline = Annotated[Duration, Text(r".*[1-9].*", f"more than 0, as {_ALLOWED}")]
+Deadline = Annotated[Duration, Text(r".*[1-9].*", "a duration of more than 0 such as 1h30m")]
 
 _PARTS: Final = re.compile(r"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?", re.ASCII)
 

@@ -71,7 +71,8 @@ class JobSpec(ApiModel):
     cleanup: Literal["keep", "delete"] = "keep"
     """What happens to finished pods when the job ends: kept for their logs, or deleted."""
     ttl_after_finished: Duration | None = None
-    """Time after the end when pods, Service and ConfigMap are removed. The job, adapter and checkpoints stay."""
+    """Time after the end when pods, Service and ConfigMap are removed; absent means never. The job, adapter and
+    checkpoints stay."""
 
     RULES: ClassVar = (
         Rule(
@@ -130,6 +131,42 @@ class JobSpec(ApiModel):
             holds=lambda spec: spec.output.push_to_hub is None or not spec.hub.offline,
             message="output.pushToHub needs the Hub, but hub.offline is {hub.offline}; remove one of them",
             field="output.pushToHub",
+        ),
+        Rule(
+            cel="!has(self.output.pushToHub) || (has(self.hub) && has(self.hub.tokenSecret))",
+            holds=lambda spec: spec.output.push_to_hub is None or spec.hub.token_secret is not None,
+            message="output.pushToHub needs a token with write access; set hub.tokenSecret",
+            field="output.pushToHub",
+        ),
+        Rule(
+            cel='!{hub.offline} || has(self.cache) || {model.source}.startsWith("/")',
+            holds=lambda spec: not spec.hub.offline or spec.cache is not None or spec.model.source.startswith("/"),
+            message='model.source "{model.source}" is a Hub id, but hub.offline is {hub.offline} and there is no cache '
+            "to find it in; give a path or a cache, or remove offline",
+            field="model.source",
+        ),
+        Rule(
+            cel='!{hub.offline} || has(self.cache) || {dataset.source}.startsWith("/")',
+            holds=lambda spec: not spec.hub.offline or spec.cache is not None or spec.dataset.source.startswith("/"),
+            message='dataset.source "{dataset.source}" is a Hub id, but hub.offline is {hub.offline} and there is no '
+            "cache to find it in; give a path or a cache, or remove offline",
+            field="dataset.source",
+        ),
+        Rule(
+            cel='!({model.attention} in ["flash_attention_2", "flex_attention"]) || {workers.gpusPerNode} > 0',
+            holds=lambda spec: (
+                spec.model.attention not in ("flash_attention_2", "flex_attention") or spec.workers.gpus_per_node > 0
+            ),
+            message='model.attention "{model.attention}" trains on GPUs only, but workers.gpusPerNode is '
+            "{workers.gpusPerNode}; use auto, sdpa or eager",
+            field="model.attention",
+        ),
+        Rule(
+            cel='{model.attention} != "flash_attention_2" || {training.precision} != "float32"',
+            holds=lambda spec: spec.model.attention != "flash_attention_2" or spec.training.precision != "float32",
+            message='model.attention "flash_attention_2" computes in 16 bit, but training.precision is '
+            '"{training.precision}"; use bfloat16, or another kernel',
+            field="model.attention",
         ),
     )
 

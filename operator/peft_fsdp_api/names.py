@@ -87,18 +87,5 @@ RESERVED_ENV_PREFIXES: Final = ("PEFT_FSDP_", "TORCHELASTIC_", "PET_")
 
 RESERVED_MOUNTS: Final = (OUTPUT_MOUNT, CACHE_MOUNT, SCRATCH_MOUNT, CONFIG_DIRECTORY, "/dev/shm", "/tmp")
 
-# Volumes of the operator in every pod; a job's own volumes have other names.
-VOLUME_OUTPUT: Final = "output"
-VOLUME_CACHE: Final = "cache"
-VOLUME_SCRATCH: Final = "scratch"
-VOLUME_CONFIG: Final = "config"
-VOLUME_SHARED_MEMORY: Final = "shared-memory"
-VOLUME_TMP: Final = "tmp"
-RESERVED_VOLUMES: Final = (
-    VOLUME_OUTPUT,
-    VOLUME_CACHE,
-    VOLUME_SCRATCH,
-    VOLUME_CONFIG,
-    VOLUME_SHARED_MEMORY,
-    VOLUME_TMP,
-)
+# The operator's own volumes in every pod; a job's volumes have other names.
+RESERVED_VOLUME_PREFIX: Final = "peft-fsdp-"

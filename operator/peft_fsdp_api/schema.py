@@ -85,12 +85,17 @@ def broken_rules(value: object, path: str = "") -> Iterator[Problem]:
 
 def fill_message(template: str, value: ApiModel) -> str:
     """The sentence of a rule with the values of `value` in the place of its placeholders."""
-    return _PLACEHOLDER.sub(lambda match: _spell(_lookup(value, match[1])), template)
+    return fill_placeholders(template, lambda path: _spell(_lookup(value, path)))
+
+
+def fill_placeholders(template: str, spell: Callable[[str], str]) -> str:
+    """`template` with each `{path}` replaced by what `spell` makes of the path."""
+    return _PLACEHOLDER.sub(lambda match: spell(match[1]), template)
 
 
 def cel_expression(template: str, model: type[ApiModel]) -> str:
     """The CEL text of a rule: each placeholder becomes a guarded access that yields the field's default."""
-    return _PLACEHOLDER.sub(lambda match: _cel_access(model, match[1]), template)
+    return fill_placeholders(template, lambda path: _cel_access(model, path))
 
 
 def cel_message(template: str, model: type[ApiModel]) -> str | None:

@@ -20,9 +20,9 @@ class DatasetSpec(ApiModel):
     source: Source
     """Hub id, or the absolute path of a jsonl, parquet or arrow file or of a folder of them."""
     revision: Annotated[str, Field(min_length=1, max_length=128)] | None = None
-    """Branch, tag or commit of a Hub id."""
+    """Branch, tag or commit of a Hub id; absent means the newest commit of the default branch."""
     name: Annotated[str, Field(min_length=1, max_length=128)] | None = None
-    """Configuration of a Hub dataset that has several."""
+    """Configuration of a Hub dataset; absent means its only or default one."""
     train_split: SplitName = "train"
     """Split to train on."""
     eval_split: SplitName | None = None
@@ -44,6 +44,26 @@ class DatasetSpec(ApiModel):
 
     RULES: ClassVar = (
         REVISION_NEEDS_HUB,
+        Rule(
+            cel='!has(self.name) || !self.source.startsWith("/")',
+            holds=lambda data: data.name is None or not data.source.startswith("/"),
+            message='source is the path "{source}", which has no configurations; remove name or give a Hub id',
+            field="name",
+        ),
+        Rule(
+            cel='{format} != "text" || {chatTemplate} in ["auto", "none"]',
+            holds=lambda data: data.format != "text" or data.chat_template in ("auto", "none"),
+            message='chatTemplate is "{chatTemplate}", which formats messages, but format is "text"; '
+            "remove chatTemplate, or use format messages or promptCompletion",
+            field="chatTemplate",
+        ),
+        Rule(
+            cel='{loss} != "assistant" || {chatTemplate} != "none"',
+            holds=lambda data: data.loss != "assistant" or data.chat_template != "none",
+            message='loss is "assistant", but chatTemplate "none" does not mark what the assistant says; '
+            "use chatTemplate chatml or zephyr, or loss all",
+            field="loss",
+        ),
         Rule(
             cel='{loss} != "completion" || {format} in ["auto", "promptCompletion"]',
             holds=lambda data: data.loss != "completion" or data.format in ("auto", "promptCompletion"),

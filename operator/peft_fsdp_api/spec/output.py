@@ -59,9 +59,10 @@ class HubSpec(ApiModel):
     """Access to the Hugging Face Hub."""
 
     token_secret: ObjectName | None = None
-    """Secret whose key `token` holds the access token, for gated models and for pushing."""
+    """Secret whose key `token` holds the access token, for gated models and for pushing. Absent means no
+    token."""
     endpoint: WebAddress | None = None
-    """Address of a mirror."""
+    """Address of a mirror; absent means huggingface.co."""
     offline: bool = False
     """Never contact the Hub; everything must be in the cache or under a path."""
 

@@ -12,7 +12,7 @@ from ..names import (
     RESERVED_ENV,
     RESERVED_ENV_PREFIXES,
     RESERVED_MOUNTS,
-    RESERVED_VOLUMES,
+    RESERVED_VOLUME_PREFIX,
 )
 from ..quantity import Quantity
 from ..schema import ApiModel, Rule
@@ -95,6 +95,10 @@ class EnvVar(ApiModel):
     )
 
 
+def _overlap(mount: str, reserved: str) -> bool:
+    return f"{mount}/".startswith(f"{reserved}/") or f"{reserved}/".startswith(f"{mount}/")
+
+
 class VolumeMount(ApiModel):
     """A mount of one of workers.volumes in the trainer container."""
 
@@ -114,16 +118,14 @@ class VolumeMount(ApiModel):
     RULES: ClassVar = (
         Rule(
             cel=f"!{quoted(RESERVED_MOUNTS)}.exists(path, self.mountPath == path || "
-            'self.mountPath.startsWith(path + "/"))',
-            holds=lambda mount: (
-                not any(mount.mount_path == path or mount.mount_path.startswith(path + "/") for path in RESERVED_MOUNTS)
-            ),
+            'self.mountPath.startsWith(path + "/") || path.startsWith(self.mountPath + "/"))',
+            holds=lambda mount: not any(_overlap(mount.mount_path, path) for path in RESERVED_MOUNTS),
             message='"{mountPath}" belongs to the operator; mount the volume elsewhere',
             field="mountPath",
         ),
         Rule(
-            cel=f"!(self.name in {quoted(RESERVED_VOLUMES)})",
-            holds=lambda mount: mount.name not in RESERVED_VOLUMES,
+            cel=f'!self.name.startsWith("{RESERVED_VOLUME_PREFIX}")',
+            holds=lambda mount: not mount.name.startswith(RESERVED_VOLUME_PREFIX),
             message='"{name}" is a volume of the operator, which mounts it by itself; mount one of workers.volumes',
             field="name",
         ),
@@ -186,9 +188,9 @@ class PodMetadata(ApiModel):
     """Labels and annotations added to every pod."""
 
     labels: Labels = {}
-    """Labels, such as the queue name of a scheduler."""
+    """Labels, such as the queue name of a scheduler. None by default."""
     annotations: Annotations = {}
-    """Annotations."""
+    """Annotations. None by default."""
 
     RULES: ClassVar = (
         Rule(

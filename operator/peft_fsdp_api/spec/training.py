@@ -18,7 +18,7 @@ class TrainingSpec(ApiModel):
     epochs: Annotated[float, Field(gt=0, le=10000)] | None = None
     """Passes over the training data; 1 when maxSteps is absent too. Excludes maxSteps."""
     max_steps: Count | None = None
-    """Optimizer steps. Excludes epochs."""
+    """Optimizer steps; absent means as many as epochs take. Excludes epochs."""
     batch_size: Annotated[int, Field(ge=1, le=65536)] = 1
     """Rows per device and forward pass."""
     gradient_accumulation: Annotated[int, Field(ge=1, le=65536)] = 1
@@ -49,6 +49,13 @@ class TrainingSpec(ApiModel):
             cel="!has(self.epochs) || !has(self.maxSteps)",
             holds=lambda training: training.epochs is None or training.max_steps is None,
             message="epochs and maxSteps exclude each other; remove one of them",
+            field="maxSteps",
+        ),
+        Rule(
+            cel='{scheduler} != "constant" || {warmupRatio} == 0.0',
+            holds=lambda training: training.scheduler != "constant" or training.warmup_ratio == 0,
+            message='scheduler "constant" has no warm-up; use constant_with_warmup, or remove warmupRatio',
+            field="warmupRatio",
         ),
     )
 
@@ -57,11 +64,11 @@ class Every(ApiModel):
     """An interval: exactly one of its fields is set."""
 
     epochs: Count | None = None
-    """Passes over the training data."""
+    """Passes over the training data; absent where another field is set."""
     steps: Count | None = None
-    """Optimizer steps."""
+    """Optimizer steps; absent where another field is set."""
     minutes: Count | None = None
-    """Minutes of wall-clock time, taken at the next step boundary."""
+    """Minutes of wall-clock time, taken at the next step boundary; absent where another field is set."""
 
     RULES: ClassVar = (
         Rule(

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from ..names import RESERVED_VOLUMES
+from ..names import RESERVED_VOLUME_PREFIX
 from ..quantity import Quantity
 from ..schema import ApiModel, Rule
 from ..text import Keyed, Text
@@ -21,7 +21,6 @@ from .pod import (
     Toleration,
     Volume,
     VolumeMount,
-    quoted,
 )
 
 GpuResource = Annotated[
@@ -53,13 +52,14 @@ class WorkersSpec(ApiModel):
     tolerations: Annotated[list[Toleration], Field(max_length=64)] = []
     """Taints the pods tolerate, besides the one of the GPU resource."""
     affinity: KubernetesObject | None = None
-    """Affinity as in a pod; replaces the preference for neighbouring nodes."""
+    """Affinity as in a pod. Absent means a preference for a node each, and for neighbours in topologyKey."""
     topology_key: Annotated[str, Field(max_length=317), LABEL_KEY] | None = None
-    """Node label whose value the pods should share, such as a rack or a network block; preferred, not required."""
+    """Node label whose value the pods should share, such as a rack or a network block; preferred, not
+    required; absent means no such preference."""
     priority_class_name: ObjectName | None = None
-    """PriorityClass of the pods."""
+    """PriorityClass of the pods; absent means the cluster's default."""
     service_account_name: ObjectName | None = None
-    """ServiceAccount of the pods; its token is not mounted."""
+    """ServiceAccount of the pods; its token is not mounted. Absent means the namespace's default."""
     env: Annotated[list[EnvVar], Field(max_length=256), Keyed("name")] = []
     """Environment variables of the trainer."""
     env_from: Annotated[list[EnvSource], Field(max_length=64)] = []
@@ -91,9 +91,13 @@ class WorkersSpec(ApiModel):
             field="volumeMounts",
         ),
         Rule(
-            cel=f"!has(self.volumes) || !self.volumes.exists(volume, volume.name in {quoted(RESERVED_VOLUMES)})",
-            holds=lambda workers: not any(volume["name"] in RESERVED_VOLUMES for volume in workers.volumes),
-            message=f"the names {', '.join(RESERVED_VOLUMES)} belong to volumes of the operator; rename the volume",
+            cel="!has(self.volumes) || "
+            f'!self.volumes.exists(volume, volume.name.startsWith("{RESERVED_VOLUME_PREFIX}"))',
+            holds=lambda workers: (
+                not any(volume["name"].startswith(RESERVED_VOLUME_PREFIX) for volume in workers.volumes)
+            ),
+            message=f"names that begin with {RESERVED_VOLUME_PREFIX} belong to volumes of the operator; "
+            "rename the volume",
             field="volumes",
         ),
         Rule(
@@ -106,6 +110,12 @@ class WorkersSpec(ApiModel):
             ),
             message='resources has "{gpuResource}", which gpusPerNode asks for already; remove it there',
             field="resources",
+        ),
+        Rule(
+            cel="!has(self.topologyKey) || !has(self.affinity)",
+            holds=lambda workers: workers.topology_key is None or workers.affinity is None,
+            message="affinity replaces the preference that topologyKey states; remove one of them",
+            field="topologyKey",
         ),
     )
 
