@@ -1,15 +1,17 @@
 """A real launcher in its own process, with ranks that run a few lines of Python instead of a training."""
 
+import contextlib
 import json
-import os
+import random
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,10 +34,11 @@ reporter = Reporter(rank, run_dir)
 
 
 def free_port() -> int:
-    """A port of the loopback address that was free just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A free port below the range from which the kernel takes ports for connections of other processes."""
+    while True:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", random.randrange(20000, 30000)))
+            return int(probe.getsockname()[1])
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
@@ -89,7 +92,8 @@ class Launcher:
 
     def wait_for(self, name: str) -> None:
         """Wait until a rank has made this file in the run folder."""
-        wait_until((self.run_dir / name).exists, f"{name} of a rank")
+        wait_until(lambda: (self.run_dir / name).exists() or self.process.poll() is not None, f"{name} of a rank")
+        assert (self.run_dir / name).exists(), self.process.communicate()[0]
 
     def rank_pid(self, rank: int) -> int:
         """The process of a rank that writes its number to `pid-<rank>`."""
@@ -97,32 +101,48 @@ class Launcher:
         return int((self.run_dir / f"pid-{rank}").read_text())
 
 
+def write_settings(
+    folder: Path, program: str, placement: dict[str, object], limits: dict[str, float]
+) -> dict[str, Any]:
+    """The settings of a launcher, for `drive.py`, with a config that the launcher accepts."""
+    config = folder / "config.json"
+    config.write_text(make_config(folder).model_dump_json(by_alias=True, exclude_none=True))
+    defaults = {"attempt": 3, "node_rank": 0, "nodes": 1, "master_addr": "127.0.0.1", "master_port": 29500}
+    given = {
+        "placement": defaults | placement,
+        "config": str(config),
+        "run_dir": str(folder / "run"),
+        "port": free_port(),
+        "limits": limits,
+        "program": BEGINNING + program,
+        "termination_message": str(folder / "termination-log"),
+    }
+    (folder / "run").mkdir()
+    (folder / "settings.json").write_text(json.dumps(given))
+    return given
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Launcher]]:
-    """Starts launchers; what is still running at the end of the test is killed."""
+    """Starts a launcher, `under` a command if one is given; it is killed at the end of the test if it still runs."""
     started: list[Launcher] = []
 
-    def start_launcher(program: str, *, ranks: int = 2, placement: dict[str, object] | None = None,
-                       **limits: float) -> Launcher:  # fmt: skip
-        run_dir, message = tmp_path / "run", tmp_path / "termination-log"
-        run_dir.mkdir()
-        config = tmp_path / "config.json"
-        config.write_text(make_config(tmp_path).model_dump_json(by_alias=True, exclude_none=True))
-        given = {
-            "placement": {
-                "attempt": 3, "node_rank": 0, "nodes": 1, "ranks_per_node": ranks,
-                "master_addr": "127.0.0.1", "master_port": 29500, **(placement or {}),
-            },
-            "config": str(config), "run_dir": str(run_dir), "port": free_port(), "limits": limits,
-            "program": BEGINNING + program, "termination_message": str(message),
-        }  # fmt: skip
-        settings = tmp_path / "settings.json"
-        settings.write_text(json.dumps(given))
+    def start_launcher(
+        program: str,
+        *,
+        ranks: int = 2,
+        placement: dict[str, object] | None = None,
+        under: Sequence[str] = (),
+        **limits: float,
+    ) -> Launcher:
+        given = write_settings(tmp_path, program, {"ranks_per_node": ranks} | (placement or {}), limits)
         process = subprocess.Popen(
-            [sys.executable, str(DRIVER), str(settings)],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=dict(os.environ),
-        )  # fmt: skip
-        launcher = Launcher(process, run_dir, int(given["port"]), message)  # type: ignore[call-overload]
+            [*under, sys.executable, str(DRIVER), str(tmp_path / "settings.json")],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        launcher = Launcher(process, Path(given["run_dir"]), given["port"], Path(given["termination_message"]))
         started.append(launcher)
         return launcher
 

@@ -1,0 +1,7 @@
+"""`python -m peft_fsdp_trainer`: the same as the command `peft-fsdp`, where scripts are not on the path."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())
