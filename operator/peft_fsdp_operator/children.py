@@ -1,0 +1,167 @@
+"""Carries out what was decided about a job's children: makes, repairs and deletes them. Called by `reconcile`.
+
+Everything here may be repeated: names are fixed, a name that is taken by our own child is success, and a child of
+somebody else is reported and never touched.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeVar
+
+from peft_fsdp_api import names
+from peft_fsdp_api.job import PeftFsdpJob
+
+from .cluster import CONFIGMAPS, PODS, SERVICES, Cluster, Resource
+from .drift import holds
+from .errors import AlreadyExists, ApiError, Conflict, NotFound, Refused
+from .observe import see_pod
+from .reflector import Reflector
+from .render import render_configmap, render_pods, render_service
+from .seen import PodSeen, Refusal, SharedSeen
+
+REFUSED_WAIT: Final = timedelta(seconds=5)
+"""Quota and admission change rarely; nobody tells us when they do."""
+
+T = TypeVar("T")
+
+
+class NameTaken(ApiError):
+    """An object that is not ours has the name that ours needs."""
+
+
+class Mirrors:
+    """The reflectors, one per kind and namespace that is watched."""
+
+    def __init__(self) -> None:
+        self.pods: dict[str | None, Reflector[PodSeen]] = {}
+        self.shared: dict[tuple[Resource, str | None], Reflector[SharedSeen]] = {}
+
+    def pods_in(self, namespace: str) -> Reflector[PodSeen]:
+        """The mirror that holds the pods of a namespace."""
+        return self.pods[None] if None in self.pods else self.pods[namespace]
+
+    def shared_in(self, resource: Resource, namespace: str) -> Reflector[SharedSeen]:
+        """The mirror that holds the Services or ConfigMaps of a namespace."""
+        found = self.shared.get((resource, None))
+        return found if found is not None else self.shared[resource, namespace]
+
+    def all(self) -> list[Reflector[PodSeen] | Reflector[SharedSeen]]:
+        """Every mirror, to run and to watch over."""
+        return [*self.pods.values(), *self.shared.values()]
+
+
+class Children:
+    """The children of all jobs."""
+
+    def __init__(self, cluster: Cluster, mirrors: Mirrors, trainer_image: str) -> None:
+        self._cluster, self._mirrors, self._image = cluster, mirrors, trainer_image
+        self._rendered: dict[str, tuple[int, dict[str, Any], dict[str, Any]]] = {}
+
+    def pods_of(self, job: PeftFsdpJob) -> tuple[PodSeen, ...]:
+        """All pods of a job that the mirror knows."""
+        return self._mirrors.pods_in(job.metadata.namespace).owned_by(job.metadata.uid)
+
+    async def live_pods_of(self, job: PeftFsdpJob) -> tuple[PodSeen, ...]:
+        """All pods of a job that exist now, asked of the API server itself."""
+        selector = f"{names.LABEL_JOB_UID}={job.metadata.uid}"
+        pages = self._cluster.list(PODS, job.metadata.namespace, selector)
+        found = [see_pod(raw) async for page in pages for raw in page["items"]]
+        return tuple(pod for pod in found if pod is not None and pod.owner_uid == job.metadata.uid)
+
+    async def make(
+        self, job: PeftFsdpJob, attempt: int, workers: Iterable[int], ensure_shared: bool, now: datetime
+    ) -> Refusal | None:
+        """Service, ConfigMap and pods, all at once. What the API server refuses for good reason comes back."""
+        wanted: list[tuple[int | None, Awaitable[None]]] = []
+        if ensure_shared:
+            service, configmap = self._render_shared(job)
+            wanted += [
+                (None, self._ensure(job, SERVICES, service, "spec")),
+                (None, self._ensure(job, CONFIGMAPS, configmap, "data")),
+            ]
+        numbers = tuple(workers)
+        pods = render_pods(job, attempt, numbers, self._image)
+        wanted += [(worker, self._create_pod(job, pod)) for worker, pod in zip(numbers, pods, strict=True)]
+        errors = await _all([action for _, action in wanted])
+        refusal = None
+        for (worker, _), error in zip(wanted, errors, strict=True):
+            if isinstance(error, Refused | NameTaken):
+                refusal = refusal or Refusal(attempt, worker, error.reason, error.message, now + REFUSED_WAIT)
+            elif error is not None:
+                raise error
+        return refusal
+
+    async def delete_pods(self, pods: Iterable[PodSeen]) -> None:
+        """Tell pods to stop, all at once. One that is gone, or was replaced, is fine."""
+        _raise_first(await _all([self._delete(PODS, pod.namespace, pod.name, pod.uid) for pod in pods]))
+
+    async def remove_shared(self, job: PeftFsdpJob) -> None:
+        """Delete Service and ConfigMap."""
+        namespace = job.metadata.namespace
+        known = [
+            (resource, child)
+            for resource in (SERVICES, CONFIGMAPS)
+            for child in self._mirrors.shared_in(resource, namespace).owned_by(job.metadata.uid)
+        ]
+        _raise_first(await _all([self._delete(kind, namespace, child.name, child.uid) for kind, child in known]))
+
+    def forget(self, uid: str) -> None:
+        """The job is gone."""
+        self._rendered.pop(uid, None)
+
+    def _render_shared(self, job: PeftFsdpJob) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Service and ConfigMap, rendered once per generation: every pass compares them with what is there."""
+        uid, generation = job.metadata.uid, job.metadata.generation
+        if uid not in self._rendered or self._rendered[uid][0] != generation:
+            self._rendered[uid] = generation, render_service(job), render_configmap(job)
+        return self._rendered[uid][1:]
+
+    async def _ensure(self, job: PeftFsdpJob, resource: Resource, body: dict[str, Any], part: str) -> None:
+        namespace = job.metadata.namespace
+        mirror = self._mirrors.shared_in(resource, namespace)
+        known = next((one for one in mirror.owned_by(job.metadata.uid) if one.name == job.name), None)
+        if known is None:
+            mirror.remember(await self._create(job, resource, body))
+        elif not holds(known.content, {part: body[part]}):
+            mirror.remember(await self._cluster.apply(resource, namespace, body))
+
+    async def _create_pod(self, job: PeftFsdpJob, body: dict[str, Any]) -> None:
+        raw = await self._create(job, PODS, body)
+        self._mirrors.pods_in(job.metadata.namespace).remember(raw)
+
+    async def _create(self, job: PeftFsdpJob, resource: Resource, body: dict[str, Any]) -> Mapping[str, Any]:
+        """Create, or find that an earlier pass did."""
+        namespace, name = job.metadata.namespace, body["metadata"]["name"]
+        try:
+            return await self._cluster.create(resource, namespace, body)
+        except AlreadyExists:
+            found = await self._cluster.get(resource, namespace, name)
+        owners = found["metadata"].get("ownerReferences") or []
+        if any(owner.get("controller") and owner["uid"] == job.metadata.uid for owner in owners):
+            return found
+        message = f"{resource.kind} {name} exists and does not belong to this job; remove it or rename the job"
+        raise NameTaken(409, "NameTaken", message)
+
+    async def _delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
+        try:
+            await self._cluster.delete(resource, namespace, name, uid)
+        except (NotFound, Conflict):
+            return  # gone, or another object by now: either way ours no longer exists
+
+
+async def _all(actions: Iterable[Awaitable[T]]) -> list[ApiError | None]:
+    """Do everything, whatever fails; the API's errors in the order of the actions, other errors at once."""
+    results = await asyncio.gather(*actions, return_exceptions=True)
+    errors: list[ApiError | None] = []
+    for result in results:
+        if isinstance(result, BaseException) and not isinstance(result, ApiError):
+            raise result
+        errors.append(result if isinstance(result, ApiError) else None)
+    return errors
+
+
+def _raise_first(errors: Iterable[ApiError | None]) -> None:
+    for error in errors:
+        if error is not None:
+            raise error

@@ -1,0 +1,24 @@
+"""The single seam to the API server: every request of the operator leaves the process here."""
+
+from .client import Cluster, Request
+from .credentials import Credentials, find_credentials
+from .resources import CLAIMS, CONFIGMAPS, EVENTS, JOBS, LEASES, NODES, PODS, RIGHTS, SERVICES, Resource
+from .session import open_session
+
+__all__ = [
+    "CLAIMS",
+    "CONFIGMAPS",
+    "EVENTS",
+    "JOBS",
+    "LEASES",
+    "NODES",
+    "PODS",
+    "RIGHTS",
+    "SERVICES",
+    "Cluster",
+    "Credentials",
+    "Request",
+    "Resource",
+    "find_credentials",
+    "open_session",
+]

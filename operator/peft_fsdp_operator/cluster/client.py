@@ -1,0 +1,192 @@
+"""The verbs of the API server over plain dictionaries: no models, because pod events are the hot path.
+
+`reconcile`, `reflector` and `election` call it. Every answer is either data or an error of `..errors`.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import aiohttp
+
+from peft_fsdp_api.names import FIELD_MANAGER
+
+from ..errors import ApiError, Unavailable, api_error
+from .resources import Resource
+
+CHUNK: Final = 500
+# The server sends a bookmark about once a minute: a watch without a word for longer is dead.
+WATCH_SILENCE: Final = 90.0
+WATCH_SECONDS: Final = 290
+# More writes at once do not make the API server faster, but each needs its own connection.
+WRITES_AT_ONCE: Final = 24
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request that was answered, for the metrics. `code` is 0 where no answer came."""
+
+    verb: str
+    resource: str
+    code: int
+    seconds: float
+
+
+class Cluster:
+    """The API server, as this process may use it."""
+
+    def __init__(
+        self, session: aiohttp.ClientSession, server: str, seen: Callable[[Request], None] = lambda _: None
+    ) -> None:
+        self.session = session
+        self._server = server
+        self._seen = seen
+        self._writes = asyncio.Semaphore(WRITES_AT_ONCE)
+
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
+        """One object. Raises NotFound."""
+        return await self._send("get", resource, "GET", resource.path(namespace, name))
+
+    async def list(self, resource: Resource, namespace: str | None, selector: str = "") -> AsyncIterator[Object]:
+        """The pages of a list, each as the API server gives it (`items`, `metadata.resourceVersion`)."""
+        query = {"limit": str(CHUNK), "labelSelector": selector}
+        while True:
+            page = await self._send("list", resource, "GET", resource.path(namespace), query=query)
+            yield page
+            if not (token := page["metadata"].get("continue")):
+                return
+            query["continue"] = token
+
+    async def watch(
+        self, resource: Resource, namespace: str | None, selector: str, resource_version: str
+    ) -> AsyncIterator[Object]:
+        """Events after a resource version, bookmarks included, until the server ends the stream."""
+        query = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "labelSelector": selector,
+            "resourceVersion": resource_version,
+            "timeoutSeconds": str(WATCH_SECONDS),
+        }
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=WATCH_SILENCE)
+        url = self._server + resource.path(namespace)
+        started = asyncio.get_running_loop().time()
+        try:
+            async with self.session.get(url, params=query, timeout=timeout) as response:
+                self._seen(Request("watch", resource.plural, response.status, _since(started)))
+                if response.status != 200:
+                    raise await _error(response)
+                async for line in _lines(response.content):
+                    yield _event(json.loads(line))
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise Unavailable(0, "Disconnected", f"watch of {resource.plural}: {_words(error)}") from error
+
+    async def create(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> Object:
+        """A new object. Raises AlreadyExists."""
+        query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
+        return await self._write("create", resource, "POST", resource.path(namespace), body, query)
+
+    async def apply(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> Object:
+        """Server-side apply: the object holds what `body` says; fields of others stay."""
+        path = resource.path(namespace, body["metadata"]["name"])
+        return await self._apply(resource.plural, resource, path, body)
+
+    async def apply_status(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> Object:
+        """Server-side apply of the status. A `resourceVersion` in `body` makes it fail where others were faster."""
+        path = resource.path(namespace, body["metadata"]["name"], "status")
+        return await self._apply(f"{resource.plural}/status", resource, path, body)
+
+    async def replace(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> Object:
+        """The whole object anew; its resourceVersion guards against others. Raises Conflict."""
+        path = resource.path(namespace, body["metadata"]["name"])
+        return await self._write("update", resource, "PUT", path, body, {"fieldManager": FIELD_MANAGER})
+
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
+        """Gracefully, and only the object with this uid. Raises NotFound, or Conflict where it is another one."""
+        body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        await self._write("delete", resource, "DELETE", resource.path(namespace, name), body, {})
+
+    async def _apply(self, label: str, resource: Resource, path: str, body: Mapping[str, Any]) -> Object:
+        query = {"fieldManager": FIELD_MANAGER, "force": "true", "fieldValidation": "Strict"}
+        content = "application/apply-patch+yaml"  # JSON is YAML
+        return await self._write("patch", resource, "PATCH", path, body, query, content, label)
+
+    async def _write(
+        self,
+        verb: str,
+        resource: Resource,
+        method: str,
+        path: str,
+        body: Mapping[str, Any],
+        query: Mapping[str, str],
+        content: str = "application/json",
+        label: str = "",
+    ) -> Object:
+        async with self._writes:
+            return await self._send(verb, resource, method, path, query, body, content, label)
+
+    async def _send(
+        self,
+        verb: str,
+        resource: Resource,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        content: str = "application/json",
+        label: str = "",
+    ) -> Object:
+        data = None if body is None else json.dumps(body, separators=(",", ":"))
+        headers = {} if body is None else {"Content-Type": content}
+        started, code = asyncio.get_running_loop().time(), 0
+        try:
+            async with self.session.request(
+                method, self._server + path, params=query, data=data, headers=headers
+            ) as response:
+                code = response.status
+                if code >= 400:
+                    raise await _error(response)
+                answer: Object = json.loads(await response.read())
+                return answer
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unavailable(0, "Unreachable", f"{verb} {path}: {_words(error)}") from error
+        finally:
+            self._seen(Request(verb, label or resource.plural, code, _since(started)))
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Whole lines, however long: the reader's own `readline` refuses large objects."""
+    rest = b""
+    async for chunk in content.iter_any():
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield line
+
+
+def _event(event: Object) -> Object:
+    if event["type"] == "ERROR":
+        status = event["object"]
+        raise api_error(int(status.get("code") or 500), status, None)
+    return event
+
+
+async def _error(response: aiohttp.ClientResponse) -> ApiError:
+    text = await response.text()
+    try:
+        body = json.loads(text)
+    except ValueError:
+        body = {"message": text[:500]}
+    wait = response.headers.get("Retry-After", "")
+    return api_error(response.status, body, float(wait) if wait.isdigit() else None)
+
+
+def _since(started: float) -> float:
+    return asyncio.get_running_loop().time() - started
+
+
+def _words(error: Exception) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,58 @@
+"""One HTTP session for the whole process: one pool of connections, one TLS context, always the newest token.
+
+Opened by `handlers`, which shares it with kopf; used by `client`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+
+from .credentials import Credentials
+
+TOKEN_MAX_AGE: Final = 60.0
+MAX_CONNECTIONS: Final = 64
+# Kubernetes closes idle connections after 90 s (its HTTP/1 default); letting go first avoids writes into a closed one.
+KEEPALIVE: Final = 60.0
+REQUEST_TIMEOUT: Final = 30.0
+
+Handler = Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]]
+
+
+def open_session(credentials: Credentials) -> aiohttp.ClientSession:
+    """A session that is logged in; the caller closes it. Must be called inside the event loop."""
+    connector = aiohttp.TCPConnector(
+        limit=MAX_CONNECTIONS,
+        ssl=credentials.tls if credentials.tls is not None else True,
+        keepalive_timeout=KEEPALIVE,
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        headers={"User-Agent": f"peft-fsdp-operator/{version('peft-fsdp-job')}"},
+        timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT),
+        middlewares=(_bearer(credentials),) if credentials.token or credentials.token_file else (),
+        raise_for_status=False,
+    )
+
+
+def _bearer(credentials: Credentials) -> aiohttp.ClientMiddlewareType:
+    """A middleware that adds the token, read again from its file every minute."""
+    token = credentials.token or ""
+    read_at = float("-inf")
+
+    async def add_token(request: aiohttp.ClientRequest, handler: Handler) -> aiohttp.ClientResponse:
+        nonlocal token, read_at
+        now = asyncio.get_running_loop().time()
+        if credentials.token_file and now - read_at > TOKEN_MAX_AGE:
+            token, read_at = await asyncio.to_thread(_read, credentials.token_file), now
+        request.headers["Authorization"] = f"Bearer {token}"
+        return await handler(request)
+
+    return add_token
+
+
+def _read(path: Path) -> str:
+    return path.read_text().strip()

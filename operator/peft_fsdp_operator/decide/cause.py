@@ -1,0 +1,159 @@
+"""Why an attempt ended: the earliest failure among all workers, the weightiest kind first.
+
+A gang fails as one: one rank's error makes all others fail a moment later with errors of their own. What the user
+needs is the first one. Called by `rules`.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+from typing import Final
+
+from peft_fsdp_api.outcome import Outcome, parse_outcome
+from peft_fsdp_api.reasons import EXIT_CODES, REASONS, Reason
+from peft_fsdp_api.status import Failure
+
+from ..seen import ContainerEnd, PodSeen
+from ..times import read_time, stamp
+
+
+class Weight(IntEnum):
+    """Kinds of failure; a lower one explains the higher ones."""
+
+    NODE_LOST = 0
+    DISRUPTED = 1
+    REJECTED = 2
+    OUT_OF_MEMORY = 3
+    APPLICATION = 4
+    DELETED = 5
+    ECHO = 6
+    """What a worker says when another one has gone: lost peer, time-out, rendezvous, asked to stop."""
+    STOPPED = 7
+
+
+ECHOES: Final = frozenset(
+    {Reason.LOST_PEER, Reason.COLLECTIVE_TIMEOUT, Reason.RENDEZVOUS_FAILED, Reason.PREEMPTED, Reason.SUCCEEDED}
+)
+SIGKILL, SIGTERM = 137, 143
+KERNEL_OOM: Final = "OOMKilled"
+KERNEL_OOM_HINT: Final = (
+    "Raise workers.resources.limits.memory (it includes /dev/shm), or lower training.batchSize and dataset.maxLength."
+)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One failure that may be the cause."""
+
+    weight: Weight
+    time: datetime
+    failure: Failure
+
+
+def find_cause(attempt: int, pods: Iterable[PodSeen], missing: Mapping[int, str], now: datetime) -> Failure | None:
+    """The cause of the end of an attempt, or None while nothing has failed.
+
+    `pods` are those of the attempt, `missing` its workers that have no pod though they should, with its name.
+    """
+    candidates = [candidate for pod in pods if (candidate := _judge(pod, now))]
+    candidates += [_vanished(worker, pod, attempt, now) for worker, pod in missing.items()]
+    if not candidates:
+        return None
+    return min(candidates, key=lambda one: (one.weight, one.time, one.failure.pod or "")).failure
+
+
+def _judge(pod: PodSeen, now: datetime) -> Candidate | None:
+    return next(_judgements(pod, now), None)
+
+
+def _judgements(pod: PodSeen, now: datetime) -> Iterator[Candidate]:
+    if pod.has_succeeded:
+        return
+    end = pod.trainer_end
+    if pod.disruption is not None:
+        lost = pod.disruption.reason == "DeletionByPodGC"
+        reason, weight = (Reason.NODE_LOST, Weight.NODE_LOST) if lost else (Reason.DISRUPTED, Weight.DISRUPTED)
+        said = f"{pod.disruption.reason}: {pod.disruption.message}"
+        yield _candidate(weight, pod, reason, said, now, end)
+    if end is None and pod.phase == "Failed" and pod.failure is not None:
+        said = f"{pod.failure.reason}: {pod.failure.message}"
+        yield _candidate(Weight.REJECTED, pod, Reason.KUBELET_REJECTED, said, now, None)
+    if end is not None:
+        yield _exited(pod, end, now)
+    if pod.init_failure is not None:
+        said = pod.init_failure.message
+        yield _candidate(Weight.APPLICATION, pod, Reason.APPLICATION_ERROR, said, now, pod.init_failure)
+    if pod.is_stopping:
+        yield _candidate(Weight.DELETED, pod, Reason.POD_DELETED, "the pod was deleted", now, None)
+    if pod.phase == "Failed":
+        yield _candidate(Weight.APPLICATION, pod, Reason.APPLICATION_ERROR, "the pod failed", now, None)
+
+
+def _exited(pod: PodSeen, end: ContainerEnd, now: datetime) -> Candidate:
+    outcome = parse_outcome(end.message)
+    if end.reason == KERNEL_OOM:
+        said = "the kernel killed the container: it used more memory than its limit"
+        candidate = _candidate(Weight.OUT_OF_MEMORY, pod, Reason.OUT_OF_MEMORY, said, now, end)
+        return Candidate(
+            candidate.weight, candidate.time, candidate.failure.model_copy(update={"hint": KERNEL_OOM_HINT})
+        )
+    if outcome is not None and outcome.reason is not Reason.SUCCEEDED:
+        return _told(pod, end, outcome, now)
+    if pod.is_stopping and end.exit_code in (SIGKILL, SIGTERM):
+        return _candidate(Weight.DELETED, pod, Reason.POD_DELETED, "the pod was deleted", now, end)
+    if end.exit_code == SIGTERM:
+        return _candidate(Weight.STOPPED, pod, Reason.PREEMPTED, "the container was asked to stop", now, end)
+    reason = EXIT_CODES.get(end.exit_code, Reason.APPLICATION_ERROR)
+    said = end.message.strip() or f"the container ended with exit code {end.exit_code} and left no word"
+    return _candidate(_weigh(reason, pod), pod, reason, said, now, end)
+
+
+def _told(pod: PodSeen, end: ContainerEnd, outcome: Outcome, now: datetime) -> Candidate:
+    """The launcher left an Outcome. A worker that was deleted and saved its state says so in its own way."""
+    reason = outcome.reason
+    said = "\n".join(part for part in (outcome.message, outcome.traceback) if part)
+    if pod.is_stopping and reason is Reason.PREEMPTED:
+        reason, said = Reason.POD_DELETED, f"the pod was deleted; {said}"
+    candidate = _candidate(_weigh(reason, pod), pod, reason, said, now, end)
+    update: dict[str, object] = {"rank": outcome.rank, "step": outcome.step}
+    if outcome.hint:
+        update["hint"] = outcome.hint
+    return Candidate(candidate.weight, candidate.time, candidate.failure.model_copy(update=update))
+
+
+def _weigh(reason: Reason, pod: PodSeen) -> Weight:
+    if reason is Reason.POD_DELETED:
+        return Weight.DELETED
+    if reason is Reason.OUT_OF_MEMORY:
+        return Weight.OUT_OF_MEMORY
+    return Weight.ECHO if reason in ECHOES else Weight.APPLICATION
+
+
+def _candidate(
+    weight: Weight, pod: PodSeen, reason: Reason, said: str, now: datetime, end: ContainerEnd | None
+) -> Candidate:
+    time = read_time(end.finished_at) if end and end.finished_at else now
+    failure = Failure(
+        attempt=pod.attempt,
+        pod=pod.name,
+        node=pod.node,
+        reason=reason,
+        exit_code=end.exit_code if end else None,
+        message=said,
+        hint=REASONS[reason].hint or None,
+        time=stamp(time),
+    )
+    return Candidate(weight, time, failure)
+
+
+def _vanished(worker: int, pod: str, attempt: int, now: datetime) -> Candidate:
+    failure = Failure(
+        attempt=attempt,
+        pod=pod,
+        reason=Reason.POD_DELETED,
+        message=f"the pod of worker {worker} is gone",
+        hint=REASONS[Reason.POD_DELETED].hint,
+        time=stamp(now),
+    )
+    return Candidate(Weight.DELETED, now, failure)

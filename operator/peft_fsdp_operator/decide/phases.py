@@ -1,0 +1,159 @@
+"""The ways from one phase to the next: each function makes the decision of one transition. Called by `rules`."""
+
+from datetime import datetime
+from typing import Any, Final
+
+from peft_fsdp_api.job import PeftFsdpJob
+from peft_fsdp_api.outcome import Outcome, parse_outcome
+from peft_fsdp_api.reasons import REASONS, Reason
+from peft_fsdp_api.status import Failure, JobStatus, Phase, WorkerCounts
+
+from ..decision import Decision, Notice
+from ..seen import Observed, PodSeen
+from ..times import seconds_between, stamp, stamp_up
+from .budget import judge
+
+ACTIVE: Final = (Phase.PENDING, Phase.STARTING, Phase.RUNNING)
+"""Phases in which the current attempt has pods, or is about to have them."""
+
+
+def begin_attempt(status: JobStatus, now: datetime) -> JobStatus:
+    """The status with which the next attempt is announced, before any of its pods exists."""
+    moment = stamp(now)
+    return changed(
+        status,
+        attempt=status.attempt + 1,
+        phase=Phase.PENDING,
+        attempt_time=moment,
+        start_time=status.start_time or moment,
+        next_attempt_time=None,
+        running_since=None,
+        waiting=None,
+        progress=None,
+    )
+
+
+def succeed(seen: Observed, status: JobStatus, now: datetime) -> Decision:
+    """All workers ended well."""
+    pods = current_pods(seen, status)
+    outcomes = [outcome for pod in pods if (outcome := _outcome(pod))]
+    adapter = next((outcome.adapter for outcome in outcomes if outcome.adapter), status.adapter)
+    checkpoint = next((outcome.checkpoint for outcome in outcomes if outcome.checkpoint), status.checkpoint)
+    ended = close_attempt(
+        status,
+        seen.job,
+        now,
+        phase=Phase.SUCCEEDED,
+        completion_time=stamp(now),
+        adapter=adapter,
+        checkpoint=checkpoint,
+        workers=count(seen, status),
+        next_attempt_time=None,
+    )
+    message = f"attempt {status.attempt} finished"
+    if adapter is not None:
+        message += f"; the adapter is in {adapter.path} of claim {seen.job.spec.output.claim}"
+    return Decision(ended, "Succeeded", message, notice=Notice("Normal", "Succeeded", message))
+
+
+def end_attempt(seen: Observed, status: JobStatus, failure: Failure, now: datetime, absent: bool) -> Decision:
+    """The attempt failed: another one, if the budget of this kind of failure allows it."""
+    verdict = judge(
+        Reason(failure.reason), seen.job.spec.restart, status.restarts, f"{seen.job.metadata.uid}/{status.attempt}"
+    )
+    if verdict.restarts is None:
+        return fail(seen, status, failure, verdict.why_not, now, absent)
+    restarting = close_attempt(
+        status,
+        seen.job,
+        now,
+        phase=Phase.RESTARTING,
+        restarts=verdict.restarts,
+        last_failure=failure,
+        next_attempt_time=stamp_up(now + verdict.wait) if verdict.wait else None,
+        workers=count(seen, status),
+    )
+    message = f"attempt {status.attempt} ended: {describe(failure)}; attempt {status.attempt + 1} follows"
+    return Decision(
+        restarting,
+        failure.reason,
+        message,
+        delete=tuple(pod for pod in seen.pods if not pod.is_stopping),
+        notice=Notice("Warning", failure.reason, message),
+        from_absence=absent,
+    )
+
+
+def fail(
+    seen: Observed, status: JobStatus, failure: Failure, why: str, now: datetime, absent: bool = False
+) -> Decision:
+    """The job ends here. Pods that still run are stopped, those that ended are kept for their logs."""
+    failed = close_attempt(
+        status,
+        seen.job,
+        now,
+        phase=Phase.FAILED,
+        completion_time=stamp(now),
+        last_failure=failure,
+        next_attempt_time=None,
+        workers=count(seen, status),
+    )
+    message = f"attempt {status.attempt} failed: {describe(failure)}" + (f" ({why})" if why else "")
+    notice = Notice("Warning", failure.reason, message)
+    return Decision(failed, failure.reason, message, notice=notice, from_absence=absent)
+
+
+def own_failure(reason: Reason, attempt: int, message: str, now: datetime) -> Failure:
+    """A failure that the operator itself states."""
+    return Failure(attempt=attempt, reason=reason, message=message, hint=REASONS[reason].hint or None, time=stamp(now))
+
+
+def close_attempt(status: JobStatus, job: PeftFsdpJob, now: datetime, **update: Any) -> JobStatus:
+    """The status at the end of an attempt: its time is added up, nothing of it waits any more."""
+    active = status.active_seconds + seconds_between(status.running_since, now)
+    gpus = job.spec.workers.nodes * job.spec.workers.gpus_per_node
+    return changed(
+        status,
+        active_seconds=active,
+        gpu_seconds=active * gpus if gpus else None,
+        running_since=None,
+        waiting=None,
+        **update,
+    )
+
+
+def changed(status: JobStatus, **update: Any) -> JobStatus:
+    """The status with other values in some fields."""
+    return status.model_copy(update=update)
+
+
+def current_pods(seen: Observed, status: JobStatus) -> list[PodSeen]:
+    """The pods of the attempt that the status speaks of."""
+    return [pod for pod in seen.pods if pod.attempt == status.attempt]
+
+
+def count(seen: Observed, status: JobStatus) -> WorkerCounts:
+    """The pods of the current attempt by what became of them."""
+    pods = current_pods(seen, status)
+    desired = seen.job.spec.workers.nodes
+    succeeded = sum(pod.has_succeeded for pod in pods)
+    running = sum(pod.trainer_running for pod in pods)
+    failed = sum(pod.phase == "Failed" or (pod.trainer_end is not None and not pod.has_succeeded) for pod in pods)
+    pending = max(0, desired - succeeded - running - failed)
+    return WorkerCounts(desired=desired, pending=pending, running=running, succeeded=succeeded, failed=failed)
+
+
+def describe(failure: Failure) -> str:
+    """One sentence: which pod, on which node, why, what to do."""
+    where = f"pod {failure.pod}" if failure.pod else ""
+    if failure.rank is not None:
+        where = f"rank {failure.rank} in {where}" if where else f"rank {failure.rank}"
+    if failure.node:
+        where += f" on {failure.node}"
+    last_line = failure.message.strip().splitlines()[-1] if failure.message.strip() else ""
+    said = f"{where}: {failure.reason}: {last_line}" if where else f"{failure.reason}: {last_line}"
+    return f"{said}. {failure.hint}" if failure.hint else said
+
+
+def _outcome(pod: PodSeen) -> Outcome | None:
+    return parse_outcome(pod.trainer_end.message) if pod.trainer_end else None

@@ -1,0 +1,139 @@
+"""The rules of a job's life, top to bottom; the first that applies decides. Called by `reconcile` through `decide`."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from peft_fsdp_api.durations import parse_duration
+from peft_fsdp_api.reasons import Reason
+from peft_fsdp_api.schema import Problem
+from peft_fsdp_api.status import JobStatus, Phase
+
+from ..decision import Decision, Notice, Shared
+from ..seen import Observed
+from ..times import read_time
+from .phases import ACTIVE, begin_attempt, changed, close_attempt, count, current_pods, succeed
+from .running import carry_on, next_deadline, when_beginning, when_failed, when_late
+from .waiting import find_overdue
+
+FENCE_INTERVAL: Final = timedelta(seconds=5)
+"""How often nodes are looked at while pods on them do not stop."""
+
+Rule = Callable[[Observed, JobStatus, datetime], Decision | None]
+
+
+def decide(seen: Observed, now: datetime) -> Decision:
+    """What to do about a job, and the status that says so."""
+    status = changed(_with_newest_attempt(seen, now), observed_generation=seen.job.metadata.generation)
+    decisions = (rule(seen, status, now) for rule in RULES)
+    decision = next((one for one in decisions if one is not None), None) or carry_on(seen, status, now)
+    deadline = next_deadline(seen, decision.status)
+    moments = [moment for moment in (decision.look_again, deadline) if moment is not None]
+    return replace(decision, look_again=min(moments, default=None))
+
+
+def report_invalid(status: JobStatus, generation: int, problems: Iterable[Problem]) -> Decision:
+    """The job breaks the contract: say so and touch nothing. Not a latch: a corrected spec goes on."""
+    told = "; ".join(str(problem) for problem in problems)
+    kept = changed(status, observed_generation=generation, phase=status.phase or Phase.PENDING)
+    notice = Notice("Warning", Reason.SPEC_INVALID, told)
+    return Decision(kept, Reason.SPEC_INVALID, told, notice=notice, is_stuck=True)
+
+
+def _with_newest_attempt(seen: Observed, now: datetime) -> JobStatus:
+    """The status, or what the pods say where it was lost: an attempt number is never given out twice."""
+    newest = max((pod.attempt for pod in seen.pods), default=0)
+    if newest <= seen.status.attempt:
+        return seen.status
+    lost = changed(seen.status, attempt=newest - 1)
+    if seen.status.phase is not None and seen.status.phase.is_terminal:
+        return changed(seen.status, attempt=newest)
+    return begin_attempt(lost, now)
+
+
+def _when_finished(seen: Observed, status: JobStatus, now: datetime) -> Decision | None:
+    """A terminal phase is never left; what remains is to clean up."""
+    if status.phase is None or not status.phase.is_terminal:
+        return None
+    spec = seen.job.spec
+    until = None
+    if spec.ttl_after_finished is not None and status.completion_time is not None:
+        until = read_time(status.completion_time) + parse_duration(spec.ttl_after_finished)
+    expired = until is not None and now >= until
+    remove_all = expired or spec.cleanup == "delete"
+    return Decision(
+        status,
+        status.last_failure.reason if status.phase is Phase.FAILED and status.last_failure else status.phase,
+        f"the job has ended: {status.phase}",
+        delete=tuple(pod for pod in seen.pods if not pod.is_stopping and (remove_all or pod.holds_resources)),
+        shared=Shared.REMOVE if expired else Shared.LEAVE,
+        look_again=None if expired else until,
+    )
+
+
+def _when_stopping(seen: Observed, status: JobStatus, now: datetime) -> Decision | None:
+    """Between two attempts, or before a rest: nothing begins before every old pod is gone or its node is fenced."""
+    if status.phase not in (Phase.RESTARTING, Phase.SUSPENDING):
+        return None
+    remaining = [pod for pod in seen.pods if not (pod.is_stopping and pod.node in seen.fenced_nodes)]
+    if not remaining:
+        return None
+    overdue = find_overdue(remaining, now)
+    waits = changed(status, waiting=overdue, workers=count(seen, status))
+    target = "suspending" if seen.job.spec.suspend else f"attempt {status.attempt + 1}"
+    return Decision(
+        waits,
+        "Suspending" if status.phase is Phase.SUSPENDING else "Restarting",
+        overdue.message if overdue else f"{len(remaining)} pods of attempt {status.attempt} stop before {target}",
+        delete=tuple(pod for pod in remaining if not pod.is_stopping),
+        look_again=now + FENCE_INTERVAL,
+    )
+
+
+def _when_completed(seen: Observed, status: JobStatus, now: datetime) -> Decision | None:
+    if status.phase not in ACTIVE:
+        return None
+    succeeded = {pod.worker for pod in current_pods(seen, status) if pod.has_succeeded}
+    return succeed(seen, status, now) if len(succeeded) >= seen.job.spec.workers.nodes else None
+
+
+def _when_suspended(seen: Observed, status: JobStatus, now: datetime) -> Decision | None:
+    """`suspend` stops the pods, which save their state; nothing is charged to any budget."""
+    if not seen.job.spec.suspend:
+        return None
+    live = tuple(pod for pod in seen.pods if not pod.is_stopping)
+    if status.phase in ACTIVE and seen.pods:
+        closed = close_attempt(status, seen.job, now, phase=Phase.SUSPENDING, workers=count(seen, status))
+        message = f"attempt {status.attempt} is stopped because spec.suspend is true"
+        return Decision(closed, "Suspending", message, delete=live, notice=Notice("Normal", "Suspending", message))
+    resting = changed(
+        status, phase=Phase.SUSPENDED, waiting=None, running_since=None, next_attempt_time=None, workers=None
+    )
+    message = "no pods run because spec.suspend is true"
+    new = status.phase is not Phase.SUSPENDED
+    notice = Notice("Normal", "Suspended", message) if new else None
+    return Decision(resting, "Suspended", message, delete=live, notice=notice, from_absence=new and status.attempt > 0)
+
+
+def _when_backing_off(seen: Observed, status: JobStatus, now: datetime) -> Decision | None:
+    if status.phase is not Phase.RESTARTING or status.next_attempt_time is None:
+        return None
+    until = read_time(status.next_attempt_time)
+    if now >= until:
+        return None
+    waits = changed(status, waiting=None, workers=count(seen, status))
+    message = f"attempt {status.attempt + 1} starts at {status.next_attempt_time}"
+    return Decision(waits, "BackOff", message, look_again=until)
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    _when_finished,
+    _when_stopping,
+    _when_completed,
+    _when_suspended,
+    _when_backing_off,
+    when_beginning,
+    when_failed,
+    when_late,
+)

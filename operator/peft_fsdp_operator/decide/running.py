@@ -1,0 +1,170 @@
+"""The life of one attempt, from its first pod to its end. Called by `rules`."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from peft_fsdp_api.durations import parse_duration
+from peft_fsdp_api.reasons import Reason
+from peft_fsdp_api.status import JobStatus, Phase, Waiting
+
+from ..decision import Decision, Notice, Shared
+from ..seen import Observed, Refusal
+from ..times import read_time, seconds_between, stamp
+from .cause import find_cause
+from .claims import find_problem
+from .phases import ACTIVE, begin_attempt, changed, count, current_pods, end_attempt, fail, own_failure
+from .waiting import find_waiting, is_hopeless
+
+CLAIM_PATIENCE: Final = timedelta(seconds=10)
+"""People apply a job and its claim in one go, in any order."""
+CLAIM_INTERVAL: Final = timedelta(seconds=1)
+
+
+def when_beginning(seen: Observed, status: JobStatus, now: datetime) -> Decision | None:
+    """The first attempt, the next one, or the one after a rest."""
+    if status.phase in ACTIVE:
+        return None
+    begun = begin_attempt(status, now)
+    decision = _create_missing(seen, begun, now)
+    notice = Notice("Normal", "AttemptStarted", f"attempt {begun.attempt} with {seen.job.spec.workers.nodes} pods")
+    return replace(decision, notice=decision.notice or notice, from_absence=status.attempt > 0)
+
+
+def when_failed(seen: Observed, status: JobStatus, now: datetime) -> Decision | None:
+    """Any worker's end ends the attempt. While pods are still being made, a missing one is not a failure."""
+    pods = current_pods(seen, status)
+    there = {pod.worker for pod in pods}
+    workers = range(seen.job.spec.workers.nodes)
+    missing = [worker for worker in workers if worker not in there] if status.phase is not Phase.PENDING else []
+    lost = {worker: f"{seen.job.name}-{status.attempt}-{worker}" for worker in missing}
+    failure = find_cause(status.attempt, pods, lost, now)
+    if failure is None:
+        return None
+    return end_attempt(seen, status, failure, now, absent=bool(missing))
+
+
+def when_late(seen: Observed, status: JobStatus, now: datetime) -> Decision | None:
+    """Deadlines: of the start of this attempt, and of all running time together."""
+    deadline = next_deadline(seen, status)
+    if deadline is None or now < deadline:
+        return None
+    spec = seen.job.spec
+    if status.running_since is None:
+        waiting = find_waiting(current_pods(seen, status), _refusal(seen, status))
+        why = f": {waiting.reason}: {waiting.message}" if waiting else ""
+        said = f"not all pods ran within startDeadline {spec.start_deadline}{why}"
+        reason = Reason.START_DEADLINE_EXCEEDED
+    else:
+        active = status.active_seconds + seconds_between(status.running_since, now)
+        said = f"the pods ran for {active} s, and activeDeadline is {spec.active_deadline}"
+        reason = Reason.ACTIVE_DEADLINE_EXCEEDED
+    return fail(seen, status, own_failure(reason, status.attempt, said, now), "", now)
+
+
+def next_deadline(seen: Observed, status: JobStatus) -> datetime | None:
+    """The moment at which time alone ends the job: the start's while pods start, the run's while all run."""
+    spec = seen.job.spec
+    if status.phase not in ACTIVE:
+        return None
+    if status.running_since is not None:
+        if spec.active_deadline is None:
+            return None
+        left = parse_duration(spec.active_deadline) - timedelta(seconds=status.active_seconds)
+        return read_time(status.running_since) + left
+    if spec.start_deadline is None or status.attempt_time is None:
+        return None
+    return read_time(status.attempt_time) + parse_duration(spec.start_deadline)
+
+
+def carry_on(seen: Observed, status: JobStatus, now: datetime) -> Decision:
+    """An attempt under way: make what is missing, or say how far it is."""
+    pods = current_pods(seen, status)
+    if status.phase is Phase.PENDING and len({pod.worker for pod in pods}) < seen.job.spec.workers.nodes:
+        return _create_missing(seen, status, now)
+    all_run = all(pod.has_started for pod in pods)
+    refusal = _refusal(seen, status)
+    waiting = find_waiting(pods, refusal)
+    phase = Phase.RUNNING if all_run else Phase.STARTING
+    moved = changed(
+        _with_report(seen, status),
+        phase=phase,
+        running_since=status.running_since or (stamp(now) if all_run else None),
+        waiting=waiting,
+        workers=count(seen, status),
+    )
+    reason, message = _headline(moved)
+    return Decision(
+        moved,
+        reason,
+        message,
+        delete=tuple(pod for pod in seen.pods if pod.attempt < status.attempt and not pod.is_stopping),
+        shared=Shared.ENSURE,
+        look_again=refusal.retry_at if refusal else None,
+        notice=_notice(status, moved),
+        is_stuck=is_hopeless(waiting),
+    )
+
+
+def _create_missing(seen: Observed, status: JobStatus, now: datetime) -> Decision:
+    """Pods are made all together, once the claims they mount are known to serve them."""
+    nodes = seen.job.spec.workers.nodes
+    problem = find_problem(seen.claims, nodes, seen.job.metadata.namespace)
+    if problem is not None:
+        patience = read_time(status.attempt_time) + CLAIM_PATIENCE if status.attempt_time else now
+        if not problem.may_pass or now >= patience:
+            return fail(seen, status, own_failure(problem.reason, status.attempt, problem.message, now), "", now)
+        waiting = Waiting(reason=problem.reason, message=problem.message)
+        waits = changed(status, waiting=waiting, workers=count(seen, status))
+        return Decision(waits, problem.reason, problem.message, look_again=now + CLAIM_INTERVAL)
+    pods = current_pods(seen, status)
+    there = {pod.worker for pod in pods}
+    missing = tuple(worker for worker in range(nodes) if worker not in there)
+    refusal = _refusal(seen, status)
+    held = refusal is not None and now < refusal.retry_at
+    asks = changed(status, waiting=find_waiting(pods, refusal), workers=count(seen, status))
+    return Decision(
+        asks,
+        asks.waiting.reason if asks.waiting else "CreatingPods",
+        asks.waiting.message if asks.waiting else f"attempt {status.attempt}: its {nodes} pods are being made",
+        create=() if held else missing,
+        shared=Shared.LEAVE if held else Shared.ENSURE,
+        look_again=refusal.retry_at if held and refusal else None,
+        is_stuck=is_hopeless(asks.waiting),
+        notice=_notice(seen.status, asks),
+    )
+
+
+def _refusal(seen: Observed, status: JobStatus) -> Refusal | None:
+    """What the API server refused in this attempt."""
+    return seen.refusal if seen.refusal and seen.refusal.attempt == status.attempt else None
+
+
+def _with_report(seen: Observed, status: JobStatus) -> JobStatus:
+    report = seen.report
+    if report is None or report.attempt != status.attempt:
+        return status
+    return changed(
+        status, progress=report.progress or status.progress, checkpoint=report.checkpoint or status.checkpoint
+    )
+
+
+def _headline(status: JobStatus) -> tuple[str, str]:
+    workers = status.workers
+    assert workers is not None
+    if status.waiting is not None:
+        worker = "" if status.waiting.worker is None else f"worker {status.waiting.worker}: "
+        return status.waiting.reason, worker + status.waiting.message
+    if status.phase is Phase.RUNNING:
+        return "Running", f"attempt {status.attempt}: all {workers.desired} pods run"
+    return "StartingPods", f"attempt {status.attempt}: {workers.running} of {workers.desired} pods run"
+
+
+def _notice(before: JobStatus, after: JobStatus) -> Notice | None:
+    """Events at transitions only: all pods run, or a new reason to wait."""
+    if after.phase is Phase.RUNNING and before.phase is not Phase.RUNNING:
+        return Notice("Normal", "Running", f"attempt {after.attempt}: all pods run")
+    told = before.waiting.reason if before.waiting else None
+    if after.waiting is not None and after.waiting.reason != told:
+        return Notice("Warning", after.waiting.reason, after.waiting.message)
+    return None

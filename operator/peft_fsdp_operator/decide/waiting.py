@@ -1,0 +1,47 @@
+"""Why an attempt does not start, in the cluster's own words, and whether that can end by itself. Called by `rules`."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final
+
+from peft_fsdp_api.status import Waiting
+
+from ..seen import PodSeen, Refusal, Words
+from ..times import read_time
+
+# Somebody has to change the job or an object it names; the cluster alone goes on refusing.
+HOPELESS: Final = frozenset({"InvalidImageName", "ErrImageNeverPull", "NameTaken", "Invalid", "SpecInvalid"})
+
+
+def find_waiting(pods: Iterable[PodSeen], refusal: Refusal | None) -> Waiting | None:
+    """The first worker that waits, or the pod that could not be created."""
+    if refusal is not None:
+        return Waiting(worker=refusal.worker, reason=refusal.reason, message=refusal.message)
+    for pod in sorted(pods, key=lambda one: one.worker):
+        words = _words(pod)
+        if words is not None:
+            return Waiting(worker=pod.worker, reason=words.reason, message=words.message)
+    return None
+
+
+def _words(pod: PodSeen) -> Words | None:
+    if pod.has_started or pod.trainer_end is not None:
+        return None
+    return pod.unscheduled or pod.waiting
+
+
+def find_overdue(pods: Iterable[PodSeen], now: datetime) -> Waiting | None:
+    """A pod that was told to stop, had its grace period and is still there: its node does not answer."""
+    for pod in sorted(pods, key=lambda one: one.worker):
+        if pod.deleted_at is not None and read_time(pod.deleted_at) < now:
+            message = (
+                f"pod {pod.name} was told to stop by {pod.deleted_at} and is still there; the next attempt starts "
+                f"when it is gone, or when node {pod.node} is removed or tainted as out of service"
+            )
+            return Waiting(worker=pod.worker, reason="Terminating", message=message)
+    return None
+
+
+def is_hopeless(waiting: Waiting | None) -> bool:
+    """Whether the wait needs somebody to act."""
+    return waiting is not None and waiting.reason in HOPELESS

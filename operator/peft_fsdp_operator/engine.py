@@ -1,0 +1,123 @@
+"""The working parts of a leading operator, put together: mirrors, queue, passes, events, progress.
+
+`handlers` makes and runs it.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from .children import Children, Mirrors
+from .cluster import CONFIGMAPS, PODS, SERVICES, Cluster
+from .election import Election
+from .errors import ApiError
+from .events import Recorder
+from .jobs import JobKey, JobRecord, Jobs
+from .metrics import PREFIX, Metrics
+from .observe import see_configmap, see_pod, see_service
+from .progress import ProgressPoller
+from .queue import KeyedQueue
+from .reconcile import Reconciler
+from .reflector import Reflector
+from .seen import ChildSeen, PodSeen
+from .settings import Settings
+
+
+def utc_now() -> datetime:
+    """The one place that reads the wall clock."""
+    return datetime.now(UTC)
+
+
+class Engine:
+    """Must be made inside the event loop."""
+
+    def __init__(self, settings: Settings, own_namespace: str, cluster: Cluster, metrics: Metrics) -> None:
+        self.jobs, self._metrics = Jobs(), metrics
+        self.election = Election(cluster, settings.lease_namespace or own_namespace, settings.identity, utc_now)
+        self._queue: KeyedQueue[JobKey] = KeyedQueue(self._pass, settings.concurrency)
+        self._mirrors = self._make_mirrors(cluster, settings.namespaces or (None,))
+        self._children = Children(cluster, self._mirrors, settings.trainer_image)
+        self._recorder = Recorder(cluster, settings.identity, utc_now)
+        self._reconciler = Reconciler(cluster, self.jobs, self._children, self._recorder, metrics, utc_now)
+        self._poller = ProgressPoller(self.jobs, self._pods_of, self._queue.mark)
+        self._register_metrics()
+
+    def take(self, kind: str | None, raw: Mapping[str, Any]) -> None:
+        """A job was seen, changed or deleted."""
+        key = JobKey(raw["metadata"]["namespace"], raw["metadata"]["name"])
+        if kind == "DELETED":
+            record = self.jobs.get(key)
+            if record is not None and record.uid == raw["metadata"]["uid"]:
+                self.jobs.drop(key)
+                self._children.forget(record.uid)
+                self._queue.forget(key)
+            return
+        if self.jobs.keep(raw):
+            self._queue.mark(key)
+
+    def is_ready(self) -> bool:
+        """Whether every mirror holds its first list."""
+        return all(mirror.synced.is_set() for mirror in self._mirrors.all())
+
+    def watch_age(self) -> float:
+        """Seconds since the most silent watch said something."""
+        return max(mirror.age for mirror in self._mirrors.all())
+
+    async def wait_until_synced(self) -> None:
+        """Decisions need the whole picture: jobs are taken in after their children."""
+        for mirror in self._mirrors.all():
+            await mirror.synced.wait()
+
+    async def run(self) -> None:
+        """Work until cancelled; a part that breaks ends all, so that the process is started anew."""
+        async with asyncio.TaskGroup() as parts:
+            for mirror in self._mirrors.all():
+                parts.create_task(mirror.run())
+            parts.create_task(self._recorder.run())
+            parts.create_task(self._poller.run())
+            parts.create_task(self._queue.run())
+
+    async def _pass(self, key: JobKey) -> float | None:
+        started, result = time.perf_counter(), "error"
+        try:
+            due = await self._reconciler.reconcile(key)
+            result = "done"
+        except ApiError as error:
+            result = "retry" if error.is_transient else "refused"
+            raise
+        finally:
+            self._metrics.passes.labels(result).observe(time.perf_counter() - started)
+        return due
+
+    def _make_mirrors(self, cluster: Cluster, namespaces: tuple[str | None, ...]) -> Mirrors:
+        mirrors = Mirrors()
+        for namespace in namespaces:
+            mirrors.pods[namespace] = Reflector(cluster, PODS, namespace, see_pod, self._child_changed)
+            for resource, see in ((SERVICES, see_service), (CONFIGMAPS, see_configmap)):
+                mirror = Reflector(cluster, resource, namespace, see, self._child_changed)
+                mirrors.shared[resource, namespace] = mirror
+        return mirrors
+
+    def _child_changed(self, child: ChildSeen) -> None:
+        key = JobKey(child.namespace, child.owner_name)
+        if self.jobs.get(key) is not None:
+            self._queue.mark(key)
+
+    def _pods_of(self, key: JobKey, record: JobRecord) -> tuple[PodSeen, ...]:
+        return self._mirrors.pods_in(key.namespace).owned_by(record.uid)
+
+    def _register_metrics(self) -> None:
+        watch = self._metrics.watch_over
+        watch(f"{PREFIX}_queue_depth", "Jobs that wait for a pass.", lambda: {"": float(len(self._queue))})
+        watch(f"{PREFIX}_queue_oldest_seconds", "How long the first waits.", lambda: {"": self._queue.oldest_age})
+        watch(f"{PREFIX}_watch_age_seconds", "Silence of the quietest watch.", lambda: {"": self.watch_age()})
+        watch("peft_fsdp_jobs", "Jobs by phase.", lambda: dict(self.jobs.phases()), "phase")
+        watch(f"{PREFIX}_mirrored_objects", "Children that are kept in memory, by kind.", self._mirrored, "kind")
+
+    def _mirrored(self) -> dict[str, float]:
+        sizes: dict[str, float] = {}
+        for mirror in self._mirrors.all():
+            sizes[mirror.kind] = sizes.get(mirror.kind, 0) + len(mirror)
+        return sizes

@@ -1,0 +1,97 @@
+"""The jobs themselves, as kopf's watch and our own writes show them. Filled by `handlers`, used by `reconcile`.
+
+A job is parsed once per generation. Of two versions the newer one is kept, wherever it came from: the answer to our
+own status write usually arrives before the watch tells of it.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from peft_fsdp_api.job import InvalidJob, PeftFsdpJob, parse_job
+
+from .seen import LauncherReport, Refusal
+
+
+class JobKey(NamedTuple):
+    """Namespace and name."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass
+class JobRecord:
+    """One job: its newest raw object, and what this process remembers of it for speed alone."""
+
+    raw: Mapping[str, Any]
+    refusal: Refusal | None = None
+    report: LauncherReport | None = None
+    written_at: float = float("-inf")
+    """When the status was last written, on the event loop's clock."""
+    nodes_of: int = 0
+    """Attempt whose stopping pods' nodes were looked at, on which clock reading, and which nodes were fenced."""
+    nodes_at: float = 0.0
+    fenced: frozenset[str] = frozenset()
+    _parsed: tuple[int, PeftFsdpJob | InvalidJob] | None = field(default=None, repr=False)
+
+    @property
+    def uid(self) -> str:
+        """Identity of the object; a job deleted and made again is another one."""
+        return str(self.raw["metadata"]["uid"])
+
+    @property
+    def generation(self) -> int:
+        """Counts changes of the spec."""
+        return int(self.raw["metadata"]["generation"])
+
+    @property
+    def parsed(self) -> PeftFsdpJob | InvalidJob:
+        """The job, or what is wrong with it."""
+        if self._parsed is None or self._parsed[0] != self.generation:
+            try:
+                self._parsed = self.generation, parse_job(self.raw)
+            except InvalidJob as error:
+                self._parsed = self.generation, error
+        return self._parsed[1]
+
+
+class Jobs:
+    """All jobs that this process is responsible for."""
+
+    def __init__(self) -> None:
+        self._records: dict[JobKey, JobRecord] = {}
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def get(self, key: JobKey) -> JobRecord | None:
+        """The record of a job, or None once it is gone."""
+        return self._records.get(key)
+
+    def keep(self, raw: Mapping[str, Any]) -> JobKey:
+        """Take in a version of a job, unless a newer one is known."""
+        metadata = raw["metadata"]
+        key = JobKey(metadata["namespace"], metadata["name"])
+        known = self._records.get(key)
+        if known is None or known.uid != metadata["uid"]:
+            self._records[key] = JobRecord(raw)
+        elif int(metadata["resourceVersion"]) > int(known.raw["metadata"]["resourceVersion"]):
+            known.raw = raw
+        return key
+
+    def drop(self, key: JobKey) -> None:
+        """The job is gone."""
+        self._records.pop(key, None)
+
+    def items(self) -> Iterator[tuple[JobKey, JobRecord]]:
+        """All jobs, safe against changes while iterating."""
+        return iter(list(self._records.items()))
+
+    def phases(self) -> Counter[str]:
+        """How many jobs are in each phase."""
+        return Counter((record.raw.get("status") or {}).get("phase") or "New" for record in self._records.values())

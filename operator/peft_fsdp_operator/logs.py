@@ -1,0 +1,42 @@
+"""Log lines for people or for programs. One line per decision, with job, attempt and reason; never a whole object."""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+FACTS: Final = ("job", "attempt", "phase", "reason", "failures")
+
+
+def set_up_logging(form: Literal["text", "json"], level: str) -> None:
+    """Everything goes to the standard error stream. kopf tells of every event it hands on; that is silenced."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Json() if form == "json" else _Text("%(asctime)s %(levelname)-7s %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    for name in ("kopf", "aiohttp", "asyncio"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _facts(record: logging.LogRecord) -> dict[str, object]:
+    return {name: getattr(record, name) for name in FACTS if getattr(record, name, None) is not None}
+
+
+class _Text(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        facts = " ".join(f"{name}={value}" for name, value in _facts(record).items())
+        return f"{super().format(record)} [{facts}]" if facts else super().format(record)
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_facts(record),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)

@@ -1,0 +1,166 @@
+"""From raw objects of the API server to what the operator sees of them. Pure.
+
+`reflector` keeps the results, `reconcile` puts them together for `decide`.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from peft_fsdp_api import names
+from peft_fsdp_api.job import PeftFsdpJob
+from peft_fsdp_api.status import JobStatus
+
+from .seen import ChildSeen, ClaimSeen, ContainerEnd, PodSeen, SharedSeen, Words
+
+Raw = Mapping[str, Any]
+
+# What every container goes through on its way; not worth a word.
+ORDINARY_WAITS: Final = frozenset({"", "ContainerCreating", "PodInitializing"})
+OUT_OF_SERVICE: Final = "node.kubernetes.io/out-of-service"
+
+
+def see_pod(raw: Raw) -> PodSeen | None:
+    """A worker's pod, or None where no PeftFsdpJob controls it or its labels are not ours."""
+    child = _see_child(raw)
+    labels = raw["metadata"].get("labels") or {}
+    attempt, worker = labels.get(names.LABEL_ATTEMPT, ""), labels.get(names.LABEL_WORKER, "")
+    if child is None or not (attempt.isdigit() and worker.isdigit()):
+        return None
+    status = raw.get("status") or {}
+    conditions = {entry["type"]: entry for entry in status.get("conditions") or []}
+    containers = {entry["name"]: entry for entry in status.get("containerStatuses") or []}
+    trainer = containers.pop(names.TRAINER_CONTAINER, {})
+    return PodSeen(
+        namespace=child.namespace,
+        name=child.name,
+        uid=child.uid,
+        resource_version=child.resource_version,
+        owner_name=child.owner_name,
+        owner_uid=child.owner_uid,
+        attempt=int(attempt),
+        worker=int(worker),
+        created=raw["metadata"]["creationTimestamp"],
+        node=(raw.get("spec") or {}).get("nodeName"),
+        ip=status.get("podIP"),
+        phase=status.get("phase") or "Pending",
+        failure=Words(status["reason"], status.get("message") or "") if status.get("reason") else None,
+        deleted_at=raw["metadata"].get("deletionTimestamp"),
+        unscheduled=_condition(conditions.get("PodScheduled"), "False"),
+        disruption=_condition(conditions.get("DisruptionTarget"), "True"),
+        waiting=_waiting([*(status.get("initContainerStatuses") or []), trainer, *containers.values()]),
+        trainer_running="running" in (trainer.get("state") or {}),
+        trainer_end=_end(trainer),
+        init_failure=_init_failure(status.get("initContainerStatuses") or []),
+        others_running=any("running" in (entry.get("state") or {}) for entry in containers.values()),
+    )
+
+
+def see_service(raw: Raw) -> SharedSeen | None:
+    """The headless Service of a job."""
+    spec = raw.get("spec") or {}
+    kept = {key: spec[key] for key in ("clusterIP", "publishNotReadyAddresses", "selector", "ports") if key in spec}
+    return _see_shared(raw, {"spec": kept})
+
+
+def see_configmap(raw: Raw) -> SharedSeen | None:
+    """The ConfigMap of a job."""
+    return _see_shared(raw, {"data": raw.get("data") or {}})
+
+
+def see_claim(raw: Raw | None, name: str, field: str) -> ClaimSeen:
+    """A claim, or its absence. Pending claims say in their spec what they ask for."""
+    if raw is None:
+        return ClaimSeen(name, field, None)
+    modes = (raw.get("status") or {}).get("accessModes") or raw["spec"].get("accessModes") or []
+    return ClaimSeen(name, field, tuple(modes))
+
+
+def is_fenced(node: Raw | None) -> bool:
+    """Whether nothing can run on a node any more: it is gone, or an administrator vouches that it is off."""
+    if node is None:
+        return True
+    return any(taint.get("key") == OUT_OF_SERVICE for taint in node["spec"].get("taints") or [])
+
+
+def see_status(raw: Raw) -> JobStatus:
+    """The status as written last. Fields of a newer operator are passed over.
+
+    Raises ValueError where a field that we know holds what we cannot read.
+    """
+    known = {field.alias or name for name, field in JobStatus.model_fields.items()}
+    kept = {key: value for key, value in (raw.get("status") or {}).items() if key in known}
+    return JobStatus.model_validate_json(json.dumps(kept)) if kept else JobStatus()
+
+
+def claims_of(job: PeftFsdpJob) -> list[tuple[str, str]]:
+    """(claim, field) of every claim that the pods of a job mount."""
+    spec = job.spec
+    found = [(spec.output.claim, "output.claim")]
+    if spec.cache is not None:
+        found.append((spec.cache.claim, "cache.claim"))
+    for index, volume in enumerate(spec.workers.volumes):
+        if name := (volume.get("persistentVolumeClaim") or {}).get("claimName"):
+            found.append((name, f"workers.volumes[{index}]"))
+    return found
+
+
+def _see_child(raw: Raw) -> ChildSeen | None:
+    metadata = raw["metadata"]
+    for owner in metadata.get("ownerReferences") or []:
+        if owner.get("controller") and owner["kind"] == names.KIND and owner["apiVersion"].startswith(names.GROUP):
+            return ChildSeen(
+                namespace=metadata["namespace"],
+                name=metadata["name"],
+                uid=metadata["uid"],
+                resource_version=int(metadata["resourceVersion"]),
+                owner_name=owner["name"],
+                owner_uid=owner["uid"],
+            )
+    return None
+
+
+def _see_shared(raw: Raw, content: Raw) -> SharedSeen | None:
+    child = _see_child(raw)
+    if child is None:
+        return None
+    return SharedSeen(
+        child.namespace, child.name, child.uid, child.resource_version, child.owner_name, child.owner_uid, content
+    )
+
+
+def _condition(entry: Raw | None, wanted: str) -> Words | None:
+    if entry is None or entry["status"] != wanted:
+        return None
+    return Words(entry.get("reason") or entry["type"], entry.get("message") or "")
+
+
+def _waiting(containers: Iterable[Raw]) -> Words | None:
+    for entry in containers:
+        waiting = (entry.get("state") or {}).get("waiting") or {}
+        reason = waiting.get("reason") or ""
+        if reason not in ORDINARY_WAITS:
+            return Words(reason, waiting.get("message") or f"container {entry['name']} waits")
+    return None
+
+
+def _end(container: Raw) -> ContainerEnd | None:
+    ended = (container.get("state") or {}).get("terminated")
+    if not ended:
+        return None
+    return ContainerEnd(
+        exit_code=ended["exitCode"],
+        reason=ended.get("reason") or "",
+        message=ended.get("message") or "",
+        finished_at=ended.get("finishedAt"),
+    )
+
+
+def _init_failure(containers: Iterable[Raw]) -> ContainerEnd | None:
+    """The first init container that failed; its name goes in front of what it said."""
+    for entry in containers:
+        end = _end(entry)
+        if end is not None and end.exit_code != 0:
+            message = f"init container {entry['name']} failed: {end.message or end.reason}"
+            return ContainerEnd(end.exit_code, end.reason, message, end.finished_at)
+    return None

@@ -1,0 +1,123 @@
+"""The work queue: which jobs are to be looked at, each by one pass at a time.
+
+`handlers` and `reflector` mark a job dirty, workers run `process` for it. A job marked while its pass runs gets one
+more pass, however often it was marked. A failed pass is repeated with exponential back-off and delays no other job.
+"""
+
+import asyncio
+import logging
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar
+
+from .errors import ApiError, LeaseLost
+
+K = TypeVar("K", bound=Hashable)
+
+log = logging.getLogger(__name__)
+
+
+class KeyedQueue(Generic[K]):
+    """`process` returns the seconds after which the key is due again, or None."""
+
+    def __init__(
+        self,
+        process: Callable[[K], Awaitable[float | None]],
+        concurrency: int = 16,
+        first_wait: float = 0.2,
+        longest_wait: float = 60.0,
+    ) -> None:
+        self._process = process
+        self._concurrency = concurrency
+        self._first_wait, self._longest_wait = first_wait, longest_wait
+        self._waiting: deque[K] = deque()
+        self._since: dict[K, float] = {}
+        self._active: set[K] = set()
+        self._again: set[K] = set()
+        self._failures: dict[K, int] = {}
+        self._timers: dict[K, asyncio.TimerHandle] = {}
+        self._backing_off: set[K] = set()
+        self._work = asyncio.Event()
+
+    def __len__(self) -> int:
+        """Keys that wait for a pass."""
+        return len(self._waiting)
+
+    @property
+    def oldest_age(self) -> float:
+        """Seconds for which the first key has been waiting."""
+        if not self._waiting:
+            return 0.0
+        return asyncio.get_running_loop().time() - self._since[self._waiting[0]]
+
+    def mark(self, key: K) -> None:
+        """The key is dirty. During the back-off after a failure it waits for its turn."""
+        if key in self._backing_off:
+            return
+        if key in self._active:
+            self._again.add(key)
+        elif key not in self._since:
+            self._since[key] = asyncio.get_running_loop().time()
+            self._waiting.append(key)
+            self._work.set()
+
+    def forget(self, key: K) -> None:
+        """The key is gone: no timer and no back-off of it remains."""
+        self._failures.pop(key, None)
+        self._backing_off.discard(key)
+        if timer := self._timers.pop(key, None):
+            timer.cancel()
+
+    async def run(self) -> None:
+        """Work until cancelled. Ends with LeaseLost if a pass finds that another replica leads."""
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(self._concurrency):
+                workers.create_task(self._worker())
+
+    async def _worker(self) -> None:
+        while True:
+            while not self._waiting:
+                self._work.clear()
+                await self._work.wait()
+            key = self._waiting.popleft()
+            del self._since[key]
+            await self._pass(key)
+
+    async def _pass(self, key: K) -> None:
+        self._active.add(key)
+        if timer := self._timers.pop(key, None):
+            timer.cancel()
+        try:
+            due = await self._process(key)
+        except LeaseLost:
+            raise
+        except Exception as error:  # noqa: BLE001 - the wall between jobs: a bug in one must not stop the others
+            self._active.discard(key)
+            self._fail(key, error)
+            return
+        self._active.discard(key)
+        self._failures.pop(key, None)
+        if key in self._again:
+            self._again.discard(key)
+            self.mark(key)
+        elif due is not None:
+            self._timers[key] = asyncio.get_running_loop().call_later(due, self._ring, key)
+
+    def _fail(self, key: K, error: Exception) -> None:
+        self._again.discard(key)
+        count = self._failures.get(key, 0) + 1
+        self._failures[key] = count
+        wait = min(self._first_wait * 2 ** min(count - 1, 16), self._longest_wait) * random.uniform(1, 1.2)
+        if isinstance(error, ApiError):
+            wait = max(wait, error.retry_after or 0)
+            log.warning("pass failed, again in %.1f s: %s", wait, error, extra={"job": str(key), "failures": count})
+        else:
+            log.error("pass failed, again in %.1f s", wait, extra={"job": str(key)}, exc_info=error)
+        self._backing_off.add(key)
+        self._timers[key] = asyncio.get_running_loop().call_later(wait, self._ring, key)
+
+    def _ring(self, key: K) -> None:
+        self._timers.pop(key, None)
+        self._backing_off.discard(key)
+        self.mark(key)

@@ -1,0 +1,175 @@
+"""One pass over one job: observe, decide, write the status, act. Called by the queue, one job at a time per key.
+
+The status is written before anything is done: it holds the attempt number, the counters and the phase, so whatever
+happens in between, the next pass, or the next operator, comes to the same conclusion and repeats what is missing.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+from peft_fsdp_api import names
+from peft_fsdp_api.job import InvalidJob, PeftFsdpJob
+from peft_fsdp_api.status import JobStatus, Phase
+
+from .children import Children
+from .cluster import CLAIMS, JOBS, NODES, Cluster, Resource
+from .conditions import with_conditions
+from .decide import decide, report_invalid
+from .decision import Decision, Shared
+from .errors import Conflict, NotFound, Refused
+from .events import Recorder
+from .jobs import JobKey, JobRecord, Jobs
+from .metrics import Metrics
+from .observe import claims_of, is_fenced, see_claim, see_status
+from .seen import ClaimSeen, Observed
+from .status_writes import seconds_to_wait
+
+STOPPING: Final = (Phase.RESTARTING, Phase.SUSPENDING)
+NODE_INTERVAL: Final = 5.0
+"""Seconds between looks at the nodes of pods that do not stop."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Reconciler:
+    """Everything a pass needs."""
+
+    cluster: Cluster
+    jobs: Jobs
+    children: Children
+    recorder: Recorder
+    metrics: Metrics
+    clock: Callable[[], datetime]
+
+    async def reconcile(self, key: JobKey) -> float | None:
+        """One pass. Returns the seconds after which time alone may change something, or None."""
+        record = self.jobs.get(key)
+        if record is None or record.raw["metadata"].get("deletionTimestamp"):
+            return None  # garbage collection takes the children
+        now, before, job = self.clock(), see_status(record.raw), record.parsed
+        if isinstance(job, InvalidJob):
+            return await self._write(key, record, report_invalid(before, record.generation, job.problems), now)
+        seen = await self._observe(job, before, record)
+        decision = decide(seen, now)
+        if decision.from_absence:
+            decision = decide(replace(seen, pods=await self.children.live_pods_of(job)), now)
+        try:
+            wait = await self._write(key, record, decision, now)
+        except Conflict:
+            self.jobs.keep(await self.cluster.get(JOBS, *key))
+            return 0.0
+        except NotFound:
+            self.jobs.drop(key)
+            return None
+        changed = await self._act(job, decision, record, now)
+        return 0.0 if changed else _soonest(wait, decision, now)
+
+    async def _observe(self, job: PeftFsdpJob, status: JobStatus, record: JobRecord) -> Observed:
+        """What the mirrors know, and what only the API server can tell where the decision needs it."""
+        pods = self.children.pods_of(job)
+        seen = Observed(job, status, pods, refusal=record.refusal, report=record.report)
+        if status.phase in STOPPING and pods:
+            return replace(seen, fenced_nodes=await self._look_at_nodes(seen, record))
+        if _may_make_pods(seen):
+            return replace(seen, claims=await self._look_at_claims(job))
+        return seen
+
+    async def _look_at_nodes(self, seen: Observed, record: JobRecord) -> frozenset[str]:
+        """Which nodes of stopping pods cannot run anything any more; asked every few seconds only."""
+        now = asyncio.get_running_loop().time()
+        if record.nodes_of != seen.status.attempt:  # pods normally stop by themselves: give them a moment
+            record.nodes_of, record.nodes_at, record.fenced = seen.status.attempt, now, frozenset()
+        elif now - record.nodes_at >= NODE_INTERVAL:
+            record.nodes_at = now
+            names_ = sorted({pod.node for pod in seen.pods if pod.is_stopping and pod.node})
+            record.fenced = frozenset([name for name in names_ if await self._is_fenced(name)])
+        return record.fenced
+
+    async def _is_fenced(self, node: str) -> bool:
+        try:
+            return is_fenced(await self._get_or_none(NODES, None, node))
+        except Refused as error:  # an operator confined to namespaces may not read nodes: it waits for the pods
+            log.warning("cannot tell whether node %s is gone: %s", node, error.message)
+            return False
+
+    async def _look_at_claims(self, job: PeftFsdpJob) -> tuple[ClaimSeen, ...]:
+        namespace, wanted = job.metadata.namespace, claims_of(job)
+        raws = await asyncio.gather(*(self._get_or_none(CLAIMS, namespace, name) for name, _ in wanted))
+        return tuple(see_claim(raw, name, field) for raw, (name, field) in zip(raws, wanted, strict=True))
+
+    async def _get_or_none(self, resource: Resource, namespace: str | None, name: str) -> Mapping[str, Any] | None:
+        try:
+            return await self.cluster.get(resource, namespace, name)
+        except NotFound:
+            return None
+
+    async def _write(self, key: JobKey, record: JobRecord, decision: Decision, now: datetime) -> float | None:
+        """The status, if there is news in it, and the event that goes with it.
+
+        Returns the seconds to wait where small news is held back. Raises Conflict where the job has changed.
+        """
+        before = see_status(record.raw)
+        after = with_conditions(decision, before.conditions, now)
+        if after == before:
+            return None
+        loop_time = asyncio.get_running_loop().time()
+        if wait := seconds_to_wait(before, after, loop_time - record.written_at):
+            return wait
+        metadata = record.raw["metadata"]
+        identity = {part: metadata[part] for part in ("name", "namespace", "uid", "resourceVersion")}
+        body = {"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": identity, "status": after.to_wire()}
+        self.jobs.keep(await self.cluster.apply_status(JOBS, key.namespace, body))
+        record.written_at = loop_time
+        self._tell(key, record, decision, before, after)
+        return None
+
+    def _tell(self, key: JobKey, record: JobRecord, decision: Decision, before: JobStatus, after: JobStatus) -> None:
+        """Log, count and post what has just been written."""
+        if after.phase is Phase.RESTARTING and before.phase is not Phase.RESTARTING:
+            self.metrics.restarts.labels(decision.reason).inc()
+        if after.phase is not before.phase or decision.notice is not None:
+            facts = {"job": str(key), "attempt": after.attempt, "phase": after.phase, "reason": decision.reason}
+            log.info("%s", decision.message, extra=facts)
+        if decision.notice is not None and _is_news(before, after):
+            self.recorder.post(record.raw, decision.notice)
+
+    async def _act(self, job: PeftFsdpJob, decision: Decision, record: JobRecord, now: datetime) -> bool:
+        """Do what was decided. Returns whether the next pass has something new to say at once."""
+        if decision.delete:
+            await self.children.delete_pods(decision.delete)
+        if decision.shared is Shared.REMOVE:
+            await self.children.remove_shared(job)
+        if not decision.create and decision.shared is not Shared.ENSURE:
+            return False
+        had = record.refusal
+        record.refusal = await self.children.make(
+            job, decision.status.attempt, decision.create, decision.shared is Shared.ENSURE, now
+        )
+        return bool(decision.create) or record.refusal != had
+
+
+def _may_make_pods(seen: Observed) -> bool:
+    """Whether the decision may be to make pods, so that their claims have to be looked at first."""
+    phase, spec = seen.status.phase, seen.job.spec
+    if spec.suspend or phase in (Phase.STARTING, Phase.RUNNING, Phase.SUCCEEDED, Phase.FAILED):
+        return False
+    return len(seen.pods) < spec.workers.nodes
+
+
+def _is_news(before: JobStatus, after: JobStatus) -> bool:
+    """Whether an event is due: something beyond counts and clocks has changed."""
+    old = {condition.type: (condition.status, condition.reason) for condition in before.conditions}
+    new = {condition.type: (condition.status, condition.reason) for condition in after.conditions}
+    return (before.phase, before.attempt, old) != (after.phase, after.attempt, new)
+
+
+def _soonest(wait: float | None, decision: Decision, now: datetime) -> float | None:
+    moments = [] if wait is None else [wait]
+    if decision.look_again is not None:
+        moments.append(max(0.0, (decision.look_again - now).total_seconds()))
+    return min(moments, default=None)

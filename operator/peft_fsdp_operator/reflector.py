@@ -1,0 +1,148 @@
+"""A small mirror of one kind of children: list in chunks, watch with bookmarks, compare on every re-list.
+
+kopf's own index forgets to delete what vanished while its watch was broken; here a re-list is compared with what was
+known, and deletions are made up where none was announced. Objects are trimmed before they are kept. `handlers` runs
+the reflectors, `reconcile` reads them.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
+
+from peft_fsdp_api import names
+
+from .cluster import Cluster, Resource
+from .errors import ApiError, Gone
+from .seen import ChildSeen
+
+T = TypeVar("T", bound=ChildSeen)
+SELECTOR = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}"
+LONGEST_WAIT = 30.0
+
+log = logging.getLogger(__name__)
+
+
+class Reflector(Generic[T]):
+    """All children of one kind in one namespace, or in the whole cluster."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        resource: Resource,
+        namespace: str | None,
+        see: Callable[[Mapping[str, Any]], T | None],
+        changed: Callable[[T], None],
+    ) -> None:
+        self._cluster, self._resource, self._namespace = cluster, resource, namespace
+        self._see, self._changed = see, changed
+        self._objects: dict[tuple[str, str], T] = {}
+        self._by_owner: dict[str, dict[str, T]] = {}
+        self._version = "0"
+        self._heard_at = asyncio.get_running_loop().time()
+        self.synced = asyncio.Event()
+
+    @property
+    def age(self) -> float:
+        """Seconds since the API server last said anything, bookmarks included."""
+        return asyncio.get_running_loop().time() - self._heard_at
+
+    @property
+    def kind(self) -> str:
+        """What is mirrored."""
+        return self._resource.plural
+
+    def __len__(self) -> int:
+        return len(self._objects)
+
+    def owned_by(self, uid: str) -> tuple[T, ...]:
+        """The children of one job."""
+        return tuple(self._by_owner.get(uid, {}).values())
+
+    def remember(self, raw: Mapping[str, Any]) -> None:
+        """Take in the answer of an own write before the watch tells of it.
+
+        Where the watch has come past that version already, it knows better, deletions included.
+        """
+        seen = self._see(raw)
+        if seen is not None and seen.resource_version > int(self._version):
+            self._put(seen)
+
+    async def run(self) -> None:
+        """List, watch, and begin again when the watch breaks. Ends only by cancellation."""
+        failures = 0
+        while True:
+            try:
+                if self._version == "0":
+                    await self._relist()
+                await self._follow()
+                failures = 0
+            except Gone:
+                log.info("the history of %s is gone, listing again", self._resource.plural)
+                self._version = "0"
+            except ApiError as error:
+                failures += 1
+                wait = min(0.2 * 2 ** min(failures, 10), LONGEST_WAIT) * random.uniform(1, 1.2)
+                log.warning("watch of %s: %s; again in %.1f s", self._resource.plural, error, wait)
+                await asyncio.sleep(max(wait, error.retry_after or 0))
+
+    async def _relist(self) -> None:
+        """Everything anew; what is not in the list any more is gone."""
+        found: set[tuple[str, str]] = set()
+        version = "0"
+        async for page in self._cluster.list(self._resource, self._namespace, SELECTOR):
+            version = page["metadata"]["resourceVersion"]
+            for raw in page["items"]:
+                seen = self._see(raw)
+                if seen is not None:
+                    found.add((seen.namespace, seen.name))
+                    self._put(seen)
+        for key in self._objects.keys() - found:
+            if self._objects[key].resource_version <= int(version):
+                self._drop(key)
+        self._version = version
+        self._hear()
+        self.synced.set()
+
+    async def _follow(self) -> None:
+        stream = self._cluster.watch(self._resource, self._namespace, SELECTOR, self._version)
+        async for event in stream:
+            raw = event["object"]
+            self._hear()
+            if event["type"] != "BOOKMARK":
+                self._take(event["type"], raw)
+            self._version = raw["metadata"]["resourceVersion"]
+
+    def _take(self, kind: str, raw: Mapping[str, Any]) -> None:
+        seen = self._see(raw)
+        if kind == "DELETED" or seen is None:
+            metadata = raw["metadata"]
+            self._drop((metadata["namespace"], metadata["name"]))
+        else:
+            self._put(seen)
+
+    def _put(self, seen: T) -> None:
+        key = (seen.namespace, seen.name)
+        known = self._objects.get(key)
+        if known is not None:
+            if known.resource_version >= seen.resource_version:
+                return
+            if known.owner_uid != seen.owner_uid:
+                self._drop(key)
+        self._objects[key] = seen
+        self._by_owner.setdefault(seen.owner_uid, {})[seen.name] = seen
+        self._changed(seen)
+
+    def _drop(self, key: tuple[str, str]) -> None:
+        known = self._objects.pop(key, None)
+        if known is None:
+            return
+        siblings = self._by_owner[known.owner_uid]
+        del siblings[known.name]
+        if not siblings:
+            del self._by_owner[known.owner_uid]
+        self._changed(known)
+
+    def _hear(self) -> None:
+        self._heard_at = asyncio.get_running_loop().time()

@@ -1,0 +1,143 @@
+"""What the operator sees of a job: small values in place of the API server's large objects.
+
+Made by `observe`, judged by `decide`, kept by `reflector`. All are immutable and hold nothing that is not used.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from peft_fsdp_api.job import PeftFsdpJob
+from peft_fsdp_api.status import CheckpointStatus, JobStatus, ProgressStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A reason and a sentence, as Kubernetes gives them."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerEnd:
+    """How a container ended."""
+
+    exit_code: int
+    reason: str
+    message: str
+    """The termination message: the launcher's Outcome, or the last lines of the log."""
+    finished_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSeen:
+    """What every child of a job has in common."""
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: int
+    owner_name: str
+    owner_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class PodSeen(ChildSeen):
+    """One pod of a job, of any attempt."""
+
+    attempt: int
+    worker: int
+    created: str
+    node: str | None = None
+    ip: str | None = None
+    phase: str = "Pending"
+    failure: Words | None = None
+    """`status.reason` and message: a kubelet that refused or evicted the pod says it here."""
+    deleted_at: str | None = None
+    """deletionTimestamp: the pod was told to stop, and should be gone by then."""
+    unscheduled: Words | None = None
+    disruption: Words | None = None
+    waiting: Words | None = None
+    """Why a container does not start, where that is worth telling."""
+    trainer_running: bool = False
+    trainer_end: ContainerEnd | None = None
+    init_failure: ContainerEnd | None = None
+    others_running: bool = False
+    """Sidecars that still run."""
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether somebody deleted it."""
+        return self.deleted_at is not None
+
+    @property
+    def has_succeeded(self) -> bool:
+        """Judged on the trainer container alone: sidecars neither fail nor hold up a worker."""
+        return self.trainer_end is not None and self.trainer_end.exit_code == 0
+
+    @property
+    def has_started(self) -> bool:
+        """Whether the trainer runs or ran to its good end."""
+        return self.trainer_running or self.has_succeeded
+
+    @property
+    def holds_resources(self) -> bool:
+        """Whether processes of it may still run."""
+        if self.phase in ("Succeeded", "Failed"):
+            return False
+        return self.trainer_end is None or self.others_running
+
+
+@dataclass(frozen=True, slots=True)
+class SharedSeen(ChildSeen):
+    """The Service or the ConfigMap of a job; `content` is the part that ours decides."""
+
+    content: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimSeen:
+    """A PersistentVolumeClaim that the job mounts; `access_modes` is None where there is no such claim."""
+
+    name: str
+    field: str
+    """Field of the spec that names it."""
+    access_modes: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The API server did not let us create a child; tried again at `retry_at`."""
+
+    attempt: int
+    worker: int | None
+    reason: str
+    message: str
+    retry_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LauncherReport:
+    """What worker 0's launcher told last."""
+
+    attempt: int
+    progress: ProgressStatus | None
+    checkpoint: CheckpointStatus | None
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Everything one decision is made from."""
+
+    job: PeftFsdpJob
+    status: JobStatus
+    """As written last: the operator's memory."""
+    pods: tuple[PodSeen, ...] = ()
+    shared: tuple[SharedSeen, ...] = ()
+    claims: tuple[ClaimSeen, ...] = ()
+    fenced_nodes: frozenset[str] = field(default_factory=frozenset)
+    """Nodes that are gone or fenced: pods on them cannot run any more."""
+    refusal: Refusal | None = None
+    report: LauncherReport | None = None
