@@ -15,6 +15,7 @@ import yaml
 
 from peft_fsdp_api import names
 from peft_fsdp_api.job import InvalidJob, PeftFsdpJob, parse_job
+from peft_fsdp_api.manifest import load_documents
 from peft_fsdp_api.schema import Problem
 from peft_fsdp_api.trainer_config import TrainerConfig, TrainerPaths, output_folder, trainer_config
 
@@ -36,7 +37,7 @@ class LocalRun:
 def read_job(file: Path) -> PeftFsdpJob:
     """The one job in a YAML file. Raises InvalidJob with every problem."""
     try:
-        documents = [document for document in yaml.safe_load_all(file.read_text()) if document is not None]
+        documents = load_documents(file.read_text())
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidJob([Problem("", f"it cannot be read: {error}")]) from error
     except yaml.YAMLError as error:
