@@ -76,6 +76,12 @@ def test_a_new_trainer_image_changes_only_the_deployment(render):
     assert changed == ["Deployment"]
 
 
+def test_the_crd_survives_an_uninstall_unless_told_otherwise(render):
+    assert render().one("CustomResourceDefinition")["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    assert "annotations" not in render("crds.keep=false").one("CustomResourceDefinition")["metadata"]
+    assert "CustomResourceDefinition" not in render("crds.install=false").kinds()
+
+
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [

@@ -65,7 +65,15 @@ def test_install_yaml_is_complete_and_knows_nothing_of_helm():
     assert "managed-by: Helm" not in text
     kinds = [manifest["kind"] for manifest in yaml.safe_load_all(text) if manifest]
     assert kinds[0] == "Namespace"
-    assert {"Deployment", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"} < set(kinds)
+    assert {
+        "CustomResourceDefinition",
+        "Deployment",
+        "ServiceAccount",
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "Role",
+        "RoleBinding",
+    } < set(kinds)
 
 
 def test_templates_use_every_value_and_no_other():
