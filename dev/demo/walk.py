@@ -30,6 +30,11 @@ def install_chart(target: Target, *extra: str) -> None:
     )  # fmt: skip
 
 
+def uninstall_chart(target: Target) -> None:
+    """Remove what Helm installed; by the chart's keep policy the CRD and the jobs stay."""
+    target.run_helm("uninstall", RELEASE, "--namespace", SYSTEM_NAMESPACE, "--ignore-not-found", "--wait")
+
+
 def create_namespace(target: Target, name: str) -> None:
     """A namespace that enforces the restricted pod security level."""
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
@@ -64,7 +69,7 @@ def ask(target: Target, namespace: str) -> str:
 def remove(target: Target) -> None:
     """Everything the demo put into a cluster that is not its own."""
     target.run("delete", "namespace", DEMO_NAMESPACE, "--ignore-not-found", "--wait=true")
-    target.run_helm("uninstall", RELEASE, "--namespace", SYSTEM_NAMESPACE, "--ignore-not-found")
+    uninstall_chart(target)
     target.run("delete", "crd", "peftfsdpjobs.training.peft-fsdp.io", "--ignore-not-found")
     target.run("delete", "namespace", SYSTEM_NAMESPACE, "--ignore-not-found", "--wait=true")
 

@@ -1,0 +1,76 @@
+"""A test's namespace: apply jobs, wait for what a user would see, and touch the pods as faults do."""
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dev.demo.target import Target
+
+TIMEOUT = 300.0
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Jobs in one namespace and the folder behind its output claim."""
+
+    target: Target
+    namespace: str
+    output: Path
+
+    def kubectl(self, *arguments: str, input: str | None = None) -> str:
+        return self.target.run("-n", self.namespace, *arguments, input=input)
+
+    def apply(self, job: dict[str, Any]) -> str:
+        self.kubectl("apply", "-f", "-", input=json.dumps(job))
+        return str(job["metadata"]["name"])
+
+    def status(self, name: str) -> dict[str, Any]:
+        status: dict[str, Any] = self.target.get("-n", self.namespace, "pfj", name).get("status", {})
+        return status
+
+    def pods(self, name: str) -> list[dict[str, Any]]:
+        selector = f"training.peft-fsdp.io/job={name}"
+        items: list[dict[str, Any]] = self.target.get("-n", self.namespace, "pods", "-l", selector)["items"]
+        return items
+
+    def wait(self, name: str, holds: Callable[[dict[str, Any]], bool], timeout: float = TIMEOUT) -> dict[str, Any]:
+        """The first status for which `holds`; fails with the last one seen, or at once if the job ended before."""
+        end = time.monotonic() + timeout
+        while True:
+            status = self.status(name)
+            if holds(status):
+                return status
+            ended = status.get("phase") in ("Succeeded", "Failed")
+            if ended or time.monotonic() > end:
+                raise AssertionError(f"{name} did not get there: {json.dumps(status, indent=1)}\n{self.logs(name)}")
+            time.sleep(0.3)
+
+    def wait_for_phase(self, name: str, phase: str, timeout: float = TIMEOUT) -> dict[str, Any]:
+        return self.wait(name, lambda status: status.get("phase") == phase, timeout)
+
+    def wait_for_step(self, name: str, step: int, attempt: int = 1) -> dict[str, Any]:
+        """The status once the attempt has done `step` optimizer steps, by the logs of worker 0."""
+        return self.wait(
+            name,
+            lambda status: status.get("attempt") == attempt
+            and status.get("progress", {}).get("step", 0) >= step,
+        )  # fmt: skip
+
+    def logs(self, name: str) -> str:
+        """The end of the logs of every pod of a job, for the message of a failed test."""
+        selector = f"training.peft-fsdp.io/job={name}"
+        return self.target.run("-n", self.namespace, "logs", "-l", selector, "--prefix", "--tail=15", check=False)
+
+    def shell(self, pod: str, command: str) -> str:
+        return self.kubectl("exec", pod, "--", "sh", "-c", command)
+
+    @staticmethod
+    def fill(folder: Path, source: Path) -> None:
+        """Put the content of a folder into a claim's folder, readable by the pods' user."""
+        shutil.copytree(source, folder, dirs_exist_ok=True)
+        for path in (folder, *folder.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
