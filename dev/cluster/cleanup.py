@@ -21,6 +21,8 @@ from dev.cluster.progress import wait_until
 _CGROUP = "kubepods"
 _SHIM_SOCKETS = Path("/run/containerd/s")
 _CNI_RESULTS = Path("/var/lib/cni/results")
+# Not below --root-dir: the address of the device plugin service is a constant.
+_KUBELET_PLUGINS = Path("/var/lib/kubelet/device-plugins")
 _CONTAINER_LOGS = Path("/var/log/containers")
 
 
@@ -57,7 +59,16 @@ def remove_stray_files(layout: Layout) -> None:
     for link in _CONTAINER_LOGS.glob("*.log"):
         if link.is_symlink() and link.readlink().is_relative_to(layout.root):
             link.unlink()
-    for folder in (_SHIM_SOCKETS, _SHIM_SOCKETS.parent, _CNI_RESULTS, _CNI_RESULTS.parent, _CONTAINER_LOGS):
+    (_KUBELET_PLUGINS / "kubelet.sock").unlink(missing_ok=True)
+    for folder in (
+        _KUBELET_PLUGINS,
+        _KUBELET_PLUGINS.parent,
+        _SHIM_SOCKETS,
+        _SHIM_SOCKETS.parent,
+        _CNI_RESULTS,
+        _CNI_RESULTS.parent,
+        _CONTAINER_LOGS,
+    ):
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
 

@@ -4,6 +4,9 @@ Its storage is cache. containerd speaks plain http to 127.0.0.1 by itself. full.
 """
 
 import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from dev.cluster import processes
 from dev.cluster.health import answers
@@ -27,6 +30,21 @@ def start_registry(layout: Layout) -> None:
         return answers(f"http://{ADDRESS}/v2/")
 
     wait_until(is_ready, f"the registry answers on {ADDRESS}", 30, layout.log(PROGRAM))
+
+
+@contextmanager
+def standing_registry(address: str) -> Iterator[None]:
+    """Somebody's registry at `address`, or the cluster's: if no cluster runs it, for the length of the block."""
+    if address != ADDRESS or answers(f"http://{ADDRESS}/v2/"):
+        yield
+        return
+    layout = Layout("registry")
+    try:
+        start_registry(layout)
+        yield
+    finally:
+        processes.stop(layout, PROGRAM)
+        shutil.rmtree(layout.root)
 
 
 def has_image(repository: str, tag: str) -> bool:
