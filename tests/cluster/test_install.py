@@ -1,0 +1,46 @@
+"""Helm install, upgrade and uninstall: what stays and what goes, and that a running gang does not notice."""
+
+import pytest
+
+from dev.demo.target import Target
+from dev.demo.walk import RELEASE, SYSTEM_NAMESPACE, install_chart, uninstall_chart
+from tests.cluster.jobs import demo_job
+from tests.cluster.runs import Runs
+
+pytestmark = pytest.mark.cluster
+
+KINDS = (
+    "deployments,services,configmaps,secrets,serviceaccounts,roles,rolebindings,networkpolicies,poddisruptionbudgets"
+)
+
+
+def test_an_upgrade_restarts_no_gang(runs: Runs) -> None:
+    name = runs.apply(demo_job("upgraded", nodes=1, steps=60))
+    runs.wait_for_phase(name, "Running")
+    before = [pod["metadata"]["uid"] for pod in runs.pods(name)]
+    install_chart(runs.target, "--set", "logFormat=text")
+    ended = runs.wait_for_phase(name, "Succeeded")
+    assert [pod["metadata"]["uid"] for pod in runs.pods(name)] == before
+    assert ended["attempt"] == 1
+
+
+def test_uninstall_leaves_only_the_definition_and_the_jobs(runs: Runs) -> None:
+    name = runs.apply(demo_job("kept", nodes=1, steps=2))
+    status = runs.wait_for_phase(name, "Succeeded")
+    uninstall_chart(runs.target)
+    try:
+        assert _left_by_helm(runs.target) == ["customresourcedefinition.apiextensions.k8s.io/" + _CRD]
+        assert runs.status(name) == status
+    finally:
+        install_chart(runs.target)
+    assert runs.status(name) == status
+
+
+_CRD = "peftfsdpjobs.training.peft-fsdp.io"
+
+
+def _left_by_helm(target: Target) -> list[str]:
+    label = f"app.kubernetes.io/instance={RELEASE}"
+    inside = target.run("get", KINDS, "-n", SYSTEM_NAMESPACE, "-l", label, "-o", "name")
+    outside = target.run("get", "clusterroles,clusterrolebindings,crd", "-l", label, "-o", "name")
+    return (inside + outside).split()
