@@ -42,13 +42,13 @@ def read_job(file: Path) -> PeftFsdpJob:
         raise InvalidJob([Problem("", f"it cannot be read: {error}")]) from error
     except yaml.YAMLError as error:
         raise InvalidJob([Problem("", f"it is not YAML: {error}")]) from error
-    jobs = [document for document in documents if isinstance(document, dict) and document.get("kind") == names.KIND]
-    if len(jobs) != 1 and len(documents) != 1:
-        raise InvalidJob([Problem("", f"it holds {len(jobs)} objects of kind {names.KIND}; give a file with one")])
-    raw: Any = jobs[0] if jobs else documents[0]
-    if not isinstance(raw, dict):
-        raise InvalidJob([Problem("", f"it does not hold an object of kind {names.KIND}")])
-    return parse_job(raw)
+    objects: list[dict[str, Any]] = [document for document in documents if isinstance(document, dict)]
+    jobs = [document for document in objects if document.get("kind") == names.KIND]
+    if len(jobs) == 1:
+        return parse_job(jobs[0])
+    if not jobs and len(objects) == 1:
+        return parse_job(objects[0])  # which says what is wrong with its kind
+    raise InvalidJob([Problem("", f"it holds {len(jobs)} objects of kind {names.KIND}; give a file with exactly one")])
 
 
 def plan_run(

@@ -62,5 +62,7 @@ def describe_end(outcome: Outcome, config: TrainerConfig) -> str:
     saved = f" Newest checkpoint: step {outcome.checkpoint.step}." if outcome.checkpoint else ""
     if outcome.reason is Reason.PREEMPTED:
         return f"\nStopped. {outcome.message}{saved} Run the same command again to go on."
-    lines = (f"\n{outcome.reason}: {outcome.message}", outcome.traceback, outcome.hint, saved.strip())
+    # The log above ends with the traceback; the general hint of an unknown error speaks of pods.
+    hint = "" if outcome.reason is Reason.APPLICATION_ERROR else outcome.hint
+    lines = (f"\n{outcome.reason}: {outcome.message}", hint, saved.strip())
     return "\n".join(line for line in lines if line)
