@@ -4,7 +4,6 @@ with control_plane("my-tests") as cluster:
     cluster.kubectl("apply", "-f", "-", input=manifest)
 """
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from dev.cluster.errors import ClusterError
 from dev.cluster.full import COMPONENTS, NODE_PROGRAMS, start_full, stop_full
 from dev.cluster.kubectl import run_kubectl
 from dev.cluster.layout import Layout, bin_dir
+from dev.cluster.lock import locked
 from dev.cluster.network import NODE_ADDRESS, check_no_other_cluster
 from dev.cluster.packages import install_packages
 from dev.cluster.preflight import check_full, check_programs
@@ -142,15 +142,6 @@ def _running(layout: Layout) -> Record:
     if record is None or not is_up(layout):
         raise ClusterError(f"{layout.name} does not run: start it with `python -m dev.cluster up --name {layout.name}`")
     return record
-
-
-@contextmanager
-def locked(layout: Layout) -> Iterator[None]:
-    """One `up` or `down` of an instance at a time; the second waits and then finds the work done."""
-    layout.lock.parent.mkdir(parents=True, exist_ok=True)
-    with layout.lock.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 def _cluster(layout: Layout) -> Cluster:

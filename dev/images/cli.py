@@ -30,6 +30,8 @@ def _build(options: argparse.Namespace) -> None:
 
 
 def _push(options: argparse.Namespace) -> None:
+    for name in options.image or IMAGES:
+        build_image(IMAGES[name])
     with standing_registry(options.registry):
         for name in options.image or IMAGES:
             print(push_image(IMAGES[name], options.registry))

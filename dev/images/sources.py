@@ -1,4 +1,4 @@
-"""What goes into each image, and the tag that says so: the same sources give the same tag, so nothing is built twice."""
+"""What goes into each image, and the tag that says so: the same sources, the same tag, nothing built twice."""
 
 import hashlib
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ class Image:
 
 OPERATOR = Image("peft-fsdp-operator", "operator/Dockerfile", "requirements/operator.txt")
 TRAINER = Image("peft-fsdp-trainer", "trainer_image/Dockerfile", "requirements/trainer.txt")
-IMAGES = {"operator": OPERATOR, "trainer": TRAINER}
+IMAGES = {image.name: image for image in (OPERATOR, TRAINER)}
 
 
 def content_tag(image: Image, base: str, root: Path = ROOT) -> str:
