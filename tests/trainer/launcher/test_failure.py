@@ -1,0 +1,88 @@
+"""The reason of an exception, by its type, its message, what it was raised from, and what the rank was doing."""
+
+import errno
+
+import pytest
+
+from peft_fsdp_api.progress import Stage
+from peft_fsdp_api.reasons import Reason
+from peft_fsdp_trainer.errors import LossNotFinite, TrainerError, Unsupported
+from peft_fsdp_trainer.failure import TRACEBACK_LINES, classify, describe
+
+
+class OutOfMemoryError(RuntimeError):
+    """Named as torch.OutOfMemoryError."""
+
+
+class DistNetworkError(RuntimeError):
+    """Named as torch.distributed.DistNetworkError."""
+
+
+def caused_by(cause: BaseException) -> RuntimeError:
+    error = RuntimeError("while doing something")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ValueError("x"), Reason.APPLICATION_ERROR),
+        (ValueError("Connection reset by peer"), Reason.APPLICATION_ERROR),
+        (MemoryError(), Reason.OUT_OF_MEMORY),
+        (OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), Reason.OUT_OF_MEMORY),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate"), Reason.OUT_OF_MEMORY),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"), Reason.OUT_OF_MEMORY),
+        (OSError(errno.ENOSPC, "No space left on device", "/output/x"), Reason.DISK_FULL),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), Reason.DISK_FULL),
+        (OSError(errno.ENOENT, "No such file"), Reason.APPLICATION_ERROR),
+        (caused_by(OSError(errno.ENOSPC, "No space left on device")), Reason.DISK_FULL),
+        (caused_by(Unsupported("no flash attention")), Reason.UNSUPPORTED),
+        (DistNetworkError("anything"), Reason.LOST_PEER),
+        (RuntimeError("[../gloo/transport/tcp/pair.cc:538] Connection closed by peer [10.0.0.1]:1"), Reason.LOST_PEER),
+        (RuntimeError("Timed out waiting 1800000ms for recv operation to complete"), Reason.COLLECTIVE_TIMEOUT),
+        (LossNotFinite("loss is nan"), Reason.LOSS_NOT_FINITE),
+        (KeyboardInterrupt(), Reason.APPLICATION_ERROR),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_reason(error: BaseException, reason: Reason) -> None:
+    assert classify(error, Stage.TRAIN) is reason
+
+
+def test_a_lost_connection_before_the_ranks_met() -> None:
+    assert classify(DistNetworkError("Connection refused"), Stage.RENDEZVOUS) is Reason.RENDEZVOUS_FAILED
+
+
+def test_a_failure_on_another_rank_inside_a_distributed_checkpoint() -> None:
+    error = RuntimeError("CheckpointException")
+    error.failures = {1: (OSError(errno.ENOSPC, "No space left on device"), None)}  # type: ignore[attr-defined]
+    assert classify(error, Stage.SAVE) is Reason.DISK_FULL
+
+
+def test_every_error_of_ours_has_its_own_reason() -> None:
+    reasons = [kind.reason for kind in TrainerError.__subclasses__()]
+    assert len(set(reasons)) == len(reasons)
+    assert Reason.APPLICATION_ERROR not in reasons
+
+
+def test_an_error_that_explains_itself_has_no_traceback() -> None:
+    failure = describe(LossNotFinite("loss is nan", step=12, hint="look at row 5"), 1, Stage.TRAIN, 10)
+    assert (failure.reason, failure.step, failure.hint, failure.traceback) == (
+        Reason.LOSS_NOT_FINITE, 12, "look at row 5", "",
+    )  # fmt: skip
+
+
+def test_a_foreign_error_has_the_end_of_its_traceback() -> None:
+    def sink(depth: int) -> None:
+        if not depth:
+            raise ValueError("at the bottom")
+        (sink if depth % 2 else lambda d: sink(d))(depth - 1)
+
+    with pytest.raises(ValueError, match="bottom") as caught:
+        sink(40)
+    failure = describe(caught.value, 0, Stage.TRAIN, 7)
+    assert failure.message == "ValueError: at the bottom"
+    assert failure.traceback.endswith("ValueError: at the bottom")
+    assert len(failure.traceback.splitlines()) <= TRACEBACK_LINES
+    assert failure.step == 7
