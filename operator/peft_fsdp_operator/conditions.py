@@ -16,6 +16,7 @@ from .times import stamp
 IN_PROGRESS: Final = frozenset({Phase.PENDING, Phase.STARTING, Phase.RESTARTING, Phase.SUSPENDING})
 # Once worker 0's ranks train, all ranks have met, loaded and sharded the model.
 TRAINING: Final = frozenset({Stage.TRAIN, Stage.EVALUATE, Stage.SAVE, Stage.EXPORT, Stage.PUSH, Stage.DONE})
+HEADLINES: Final = (ConditionType.READY, ConditionType.RECONCILING, ConditionType.STALLED)
 MESSAGE_MAX: Final = 4096
 
 
@@ -32,8 +33,8 @@ def with_conditions(decision: Decision, before: list[Condition], now: datetime) 
             Condition(
                 type=kind,
                 status=_word(value),
-                reason=reason,
-                message=message,
+                reason=reason if value or kind in HEADLINES else str(status.phase),
+                message=message if value or kind in HEADLINES else "",
                 last_transition_time=same.last_transition_time if same and kept else stamp(now),
                 observed_generation=status.observed_generation or 0,
             )

@@ -29,7 +29,7 @@ async def run_operator(settings: Settings) -> None:
     """Serve health, wait to lead, then work until a signal comes. Raises OperatorError where it cannot go on."""
     credentials, metrics = find_credentials(), Metrics()
     health = Health(metrics.registry)
-    server = await health.serve(settings.metrics_port)
+    server = await health.serve(settings.metrics_address, settings.metrics_port)
     session = open_session(credentials)
     cluster = Cluster(session, credentials.server, metrics.saw_request)
     try:
@@ -76,8 +76,9 @@ def _registry(credentials: Credentials, cluster: Cluster, engine: Engine) -> kop
 
     @kopf.on.login(registry=registry)
     async def log_in(**_: Any) -> kopf.AiohttpSession:
+        session = open_session(credentials, shared=cluster.session.connector)
         return kopf.AiohttpSession(
-            server=credentials.server, default_namespace=credentials.namespace, aiohttp_session=cluster.session
+            server=credentials.server, default_namespace=credentials.namespace, aiohttp_session=session
         )
 
     @kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, registry=registry)

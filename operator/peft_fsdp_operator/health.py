@@ -36,7 +36,7 @@ class Health:
         """Seconds by which the last tick is late."""
         return max(0.0, asyncio.get_running_loop().time() - self._ticked_at - TICK)
 
-    async def serve(self, port: int) -> web.AppRunner:
+    async def serve(self, address: str, port: int) -> web.AppRunner:
         """Listen; the caller cleans the runner up."""
         app = web.Application()
         app.router.add_get("/healthz", self._healthz)
@@ -44,7 +44,7 @@ class Health:
         app.router.add_get("/metrics", self._metrics)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
-        await web.TCPSite(runner, None, port).start()
+        await web.TCPSite(runner, address or None, port).start()
         return runner
 
     async def _healthz(self, _: web.Request) -> web.Response:

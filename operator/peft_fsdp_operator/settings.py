@@ -25,6 +25,7 @@ class Settings:
     election: bool
     lease_namespace: str | None
     identity: str
+    metrics_address: str
     metrics_port: int
     concurrency: int
     log_format: Literal["text", "json"]
@@ -49,6 +50,7 @@ def add_flags(parser: argparse.ArgumentParser, environment: Mapping[str, str] = 
     parser.add_argument("--no-election", action="store_true", default=given("NO_ELECTION", "") == "true")
     parser.add_argument("--lease-namespace", default=given("LEASE_NAMESPACE", ""), help="default: the operator's own")
     parser.add_argument("--identity", default=given("IDENTITY", socket.gethostname()), help="name in the Lease")
+    parser.add_argument("--metrics-address", default=given("METRICS_ADDRESS", ""), help="default: all addresses")
     parser.add_argument("--metrics-port", type=int, default=int(given("METRICS_PORT", "8080")))
     parser.add_argument("--concurrency", type=int, default=int(given("CONCURRENCY", "16")), help="jobs at a time")
     parser.add_argument("--log-format", choices=("text", "json"), default=given("LOG_FORMAT", "text"))
@@ -66,6 +68,7 @@ def read_settings(flags: argparse.Namespace, environment: Mapping[str, str] = os
         election=not flags.no_election,
         lease_namespace=flags.lease_namespace or None,
         identity=flags.identity,
+        metrics_address=flags.metrics_address,
         metrics_port=flags.metrics_port,
         concurrency=flags.concurrency,
         log_format=flags.log_format,

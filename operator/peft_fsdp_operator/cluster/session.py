@@ -1,6 +1,6 @@
 """One HTTP session for the whole process: one pool of connections, one TLS context, always the newest token.
 
-Opened by `handlers`, which shares it with kopf; used by `client`.
+Opened by `handlers`, once for ourselves and once for kopf, which closes its own before we are done; used by `client`.
 """
 
 import asyncio
@@ -22,15 +22,19 @@ REQUEST_TIMEOUT: Final = 30.0
 Handler = Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]]
 
 
-def open_session(credentials: Credentials) -> aiohttp.ClientSession:
-    """A session that is logged in; the caller closes it. Must be called inside the event loop."""
-    connector = aiohttp.TCPConnector(
+def open_session(credentials: Credentials, shared: aiohttp.BaseConnector | None = None) -> aiohttp.ClientSession:
+    """A session that is logged in; whoever gets it closes it. Must be called inside the event loop.
+
+    With the connections of another session it leaves them open at its end.
+    """
+    connector = shared or aiohttp.TCPConnector(
         limit=MAX_CONNECTIONS,
         ssl=credentials.tls if credentials.tls is not None else True,
         keepalive_timeout=KEEPALIVE,
     )
     return aiohttp.ClientSession(
         connector=connector,
+        connector_owner=shared is None,
         headers={"User-Agent": f"peft-fsdp-operator/{version('peft-fsdp-job')}"},
         timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT),
         middlewares=(_bearer(credentials),) if credentials.token or credentials.token_file else (),
