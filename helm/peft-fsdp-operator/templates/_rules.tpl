@@ -1,6 +1,6 @@
 {{/*
 The operator's rights in the namespaces of the jobs: RIGHTS in operator/peft_fsdp_operator/cluster/resources.py, which a
-test compares. tests/apiserver/test_chart.py runs a job under them and fails when one is missing or was not used.
+test compares. tests/apiserver/test_chart_rights.py runs a job under them and fails when one is missing or was not used.
 */}}
 {{- define "operator.rules" -}}
 - apiGroups: [training.peft-fsdp.io]

@@ -1,0 +1,152 @@
+"""The operator under the chart's own ServiceAccount: what it may do is what it needs, no more and no less."""
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from itertools import product
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dev.chart.helm import NAMESPACE, template
+from peft_fsdp_api.names import API_VERSION, KIND
+from tests.apiserver.audit import asked_by
+from tests.apiserver.chart_release import IMAGES, Release, chart_cluster
+from tests.apiserver.gang import bind, get, set_running, set_succeeded, wait_for
+
+pytestmark = pytest.mark.apiserver
+
+ACCOUNT = "peft-fsdp-operator"
+USER = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
+JOB = "gang"
+PORT = 18093
+
+# Rights that the life of this test's job does not exercise, and what they are for.
+SPARED = {
+    ("", "pods", "get"): "a pod's name is taken: whose is it? (children)",
+    ("", "services", "get"): "the Service's name is taken: whose is it? (children)",
+    ("", "configmaps", "get"): "the ConfigMap's name is taken: whose is it? (children)",
+    ("training.peft-fsdp.io", "peftfsdpjobs", "get"): "the job changed while its status was written (reconcile)",
+}
+
+
+def job() -> str:
+    spec = {
+        "model": {"source": "/demo/base-model"},
+        "dataset": {"source": "/demo/data"},
+        "output": {"claim": "models"},
+        "workers": {"nodes": 2, "gpusPerNode": 0},
+        "ttlAfterFinished": "1s",
+    }
+    return json.dumps({"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": JOB}, "spec": spec})
+
+
+def claim() -> str:
+    spec = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}}
+    manifest = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "models"}, "spec": spec}
+    return json.dumps(manifest)
+
+
+@contextmanager
+def running_operator(release: Release, folder: Path, *arguments: str):
+    """The operator as a process, logged in as the chart's ServiceAccount."""
+    token = release.cluster.kubectl("create", "token", ACCOUNT, "-n", NAMESPACE).strip()
+    config = yaml.safe_load(release.cluster.kubeconfig.read_text())
+    config["contexts"][0]["context"]["namespace"] = NAMESPACE
+    config["users"] = [{"name": user["name"], "user": {"token": token}} for user in config["users"]]
+    (folder / "kubeconfig").write_text(yaml.safe_dump(config))
+    flags = ["--trainer-image=registry.example.com/trainer:1", f"--metrics-port={PORT}", *arguments]
+    command = [str(Path(sys.executable).with_name("peft-fsdp-operator")), "run", *flags]
+    with (folder / "operator.log").open("wb") as log:
+        environment = {**os.environ, "KUBECONFIG": str(folder / "kubeconfig")}
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+    try:
+        yield
+    finally:
+        process.terminate()
+        assert process.wait(timeout=30) in (0, -15), (folder / "operator.log").read_text()[-3000:]
+
+
+def live_through(release: Release, namespace: str, node: str | None) -> None:
+    """A job from its creation over a lost pod to its end and its removal, with every child disturbed once.
+
+    On a `node` that does not exist the lost pod stays, because no kubelet lets it go.
+    """
+    cluster = release.cluster
+    cluster.kubectl("apply", "-n", namespace, "-f", "-", input=claim())
+    cluster.kubectl("apply", "-n", namespace, "-f", "-", input=job())
+    wait_for("the first gang", lambda: len(get(cluster, namespace, "pods").get("items", [])) == 2)
+    for worker in (0, 1):
+        if node:
+            bind(cluster, namespace, f"{JOB}-1-{worker}", node)
+        set_running(cluster, namespace, f"{JOB}-1-{worker}")
+    wait_for("phase Running", lambda: phase(release, namespace) == "Running")
+    disturb_children(release, namespace)
+    cluster.kubectl("delete", "-n", namespace, f"pod/{JOB}-1-0", "--wait=false")
+    wait_for("the second gang", lambda: get(cluster, namespace, f"pod/{JOB}-2-0", f"pod/{JOB}-2-1").get("items"))
+    for worker in (0, 1):
+        set_succeeded(cluster, namespace, f"{JOB}-2-{worker}")
+    wait_for("phase Succeeded", lambda: phase(release, namespace) == "Succeeded")
+    wait_for("the end of the Service", lambda: not get(cluster, namespace, f"service/{JOB}"))
+
+
+def disturb_children(release: Release, namespace: str) -> None:
+    """Somebody edits Service and ConfigMap; the operator puts them right."""
+    service, config = f"service/{JOB}", f"configmap/{JOB}"
+    edit = ("patch", "-n", namespace, "--type=merge")
+    release.cluster.kubectl(*edit, service, '--patch={"spec":{"publishNotReadyAddresses":false}}')
+    release.cluster.kubectl(*edit, config, '--patch={"data":{"config.json":"{}"}}')
+    wait_for(
+        "the Service as before", lambda: get(release.cluster, namespace, service)["spec"]["publishNotReadyAddresses"]
+    )
+    wait_for("the ConfigMap as before", lambda: get(release.cluster, namespace, config)["data"]["config.json"] != "{}")
+
+
+def phase(release: Release, namespace: str) -> str | None:
+    return get(release.cluster, namespace, f"pfj/{JOB}").get("status", {}).get("phase")
+
+
+def events(release: Release, namespace: str) -> set[str]:
+    """Reasons of the events about the job."""
+    items = get(release.cluster, namespace, "events")["items"]
+    return {event["reason"] for event in items if event["involvedObject"]["kind"] == KIND}
+
+
+def granted(*values: str) -> set[tuple[str, str, str]]:
+    """(API group, resource, verb) of all roles that the chart binds to the operator."""
+    manifests = [one for one in yaml.safe_load_all(template(*IMAGES, *values)) if one]
+    bound = {one["roleRef"]["name"] for one in manifests if one["kind"].endswith("RoleBinding")}
+    roles = [one for one in manifests if one["kind"].endswith("Role") and one["metadata"]["name"] in bound]
+    rules = [rule for role in roles for rule in role["rules"]]
+    return {right for rule in rules for right in product(rule["apiGroups"], rule["resources"], rule["verbs"])}
+
+
+@pytest.fixture(scope="module")
+def release():
+    with chart_cluster("chart-rights-tests") as release:
+        yield release
+
+
+@pytest.mark.parametrize(
+    ("values", "arguments", "node"),
+    [
+        ([], [], "node-that-is-gone"),
+        (["--set", "watchNamespaces={team-a}"], ["--namespace=team-a"], None),
+    ],
+    ids=["cluster-wide", "in one namespace"],
+)
+def test_nothing_is_refused_and_nothing_is_granted_for_nothing(release, tmp_path, values, arguments, node):
+    before = len(list(asked_by(USER, release.cluster.audit_log)))
+    namespace = release.namespace("team-a" if arguments else "anywhere")
+    release.install(*values)
+    release.cluster.kubectl("delete", "lease", "-n", NAMESPACE, "--all")
+    with running_operator(release, tmp_path, *arguments):
+        live_through(release, namespace, node)
+    asked = list(asked_by(USER, release.cluster.audit_log))[before:]
+    assert [one for one in asked if one.code in (401, 403)] == []
+    used = {(one.group, one.resource, one.verb) for one in asked if one.resource}
+    assert granted(*values) - used == set(SPARED)
+    assert {"AttemptStarted", "Succeeded"} <= events(release, namespace)
