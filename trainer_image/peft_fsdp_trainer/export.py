@@ -1,0 +1,53 @@
+"""The end of a run: the adapter, complete and in its place, or not at all. Called by `train`."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from peft_fsdp_api.progress import Stage
+from peft_fsdp_api.trainer_config import TrainerConfig
+
+from .adapter import adapter_status, gather_adapter, write_adapter
+from .distributed import Ranks
+from .log import log
+from .model import Skeleton
+from .model_card import write_model_card
+from .model_source import ModelFolder
+from .output import Output
+from .report import Reporter
+from .run_facts import RunFacts
+
+
+@dataclass(frozen=True)
+class Export:
+    """What the adapter's folder is made from."""
+
+    skeleton: Skeleton
+    tokenizer: Any
+    base: ModelFolder
+    config: TrainerConfig
+    output: Output
+    facts: RunFacts
+
+    def write(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Write the folder and move it to its place."""
+        with self.output.complete_folder(self.output.adapter) as folder:
+            write_adapter(folder, tensors, self.skeleton, self.base)
+            self.tokenizer.save_pretrained(folder)
+            write_model_card(folder, self.config, self.base, self.facts)
+
+
+def export_adapter(export: Export, ranks: Ranks, reporter: Reporter) -> None:
+    """Gather the adapter and write it with its tokenizer and model card. Every rank must call it."""
+    reporter.stage(Stage.EXPORT)
+    tensors = gather_adapter(export.skeleton, keep=ranks.is_first)
+    ranks.decide(lambda: export.write(tensors))
+    if ranks.is_first:
+        report_adapter(export.output, reporter)
+        log(ranks, f"adapter in {export.output.in_volume(export.output.adapter)}")
+
+
+def report_adapter(output: Output, reporter: Reporter) -> None:
+    """Tell the launcher what lies in the output."""
+    reporter.adapter(adapter_status(output))

@@ -1,0 +1,67 @@
+"""Uploads to the Hugging Face Hub: the finished adapter, and the adapter of each checkpoint. Called on rank 0 only.
+
+The token and the address come from the environment (HF_TOKEN, HF_ENDPOINT), as the Hub client documents.
+"""
+
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+from peft_fsdp_api.spec import PushToHubSpec
+
+from .errors import HubPushFailed
+
+FAILURES: Final = (HfHubHTTPError, OfflineModeIsEnabled, httpx.HTTPError, ValueError)
+
+
+class HubRepository:
+    """The repository that `output.pushToHub` names."""
+
+    def __init__(self, spec: PushToHubSpec) -> None:
+        self._spec = spec
+        self._api = HfApi()
+        self._in_background: Future[Any] | None = None
+
+    def push(self, folder: Path, message: str) -> None:
+        """Upload a folder as one commit, after what is still being uploaded.
+
+        Raises:
+            HubPushFailed: the Hub did not take it, or did not take the one before.
+        """
+        self.wait()
+        try:
+            self._create()
+            self._api.upload_folder(repo_id=self._spec.repo, folder_path=folder, commit_message=message)
+        except FAILURES as error:
+            raise self._failed(error) from error
+
+    def push_in_background(self, folder: Path, message: str) -> None:
+        """Begin to upload a folder. A failure is raised by the next call."""
+        self.wait()
+        try:
+            self._create()
+        except FAILURES as error:
+            raise self._failed(error) from error
+        self._in_background = self._api.upload_folder(
+            repo_id=self._spec.repo, folder_path=folder, commit_message=message, run_as_future=True
+        )
+
+    def wait(self) -> None:
+        """Wait for the upload in progress. Raises HubPushFailed where it fails."""
+        if self._in_background is None:
+            return
+        upload, self._in_background = self._in_background, None
+        try:
+            upload.result()
+        except FAILURES as error:
+            raise self._failed(error) from error
+
+    def _create(self) -> None:
+        self._api.create_repo(self._spec.repo, private=self._spec.private, exist_ok=True)
+
+    def _failed(self, error: Exception) -> HubPushFailed:
+        return HubPushFailed(f"the Hub did not take the adapter into {self._spec.repo}: {error}")

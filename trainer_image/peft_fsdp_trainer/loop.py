@@ -1,0 +1,186 @@
+"""The training loop: steps, evaluations and checkpoints until the run is complete or told to stop. Used by `train`."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+
+from peft_fsdp_api.progress import Stage, TrainingProgress
+from peft_fsdp_api.trainer_config import TrainerConfig
+
+from .checkpoint import Checkpoints
+from .data import Batch, Batches, PreparedData
+from .distributed import Ranks
+from .errors import LossNotFinite, Preempted
+from .figures import Figures
+from .log import log
+from .optim import make_schedule
+from .report import Reporter
+from .run_facts import RunFacts
+from .schedule import Interval, StepPlan
+from .step import Stepper
+from .stop import StopRequest
+from .trackers import Trackers
+from .trainee import Trainee
+
+
+@dataclass
+class Loop:
+    """Everything the loop moves."""
+
+    config: TrainerConfig
+    data: PreparedData
+    ranks: Ranks
+    stepper: Stepper
+    trainee: Trainee
+    checkpoints: Checkpoints
+    trackers: Trackers
+    facts: RunFacts
+    reporter: Reporter
+    stop: StopRequest
+
+    def __post_init__(self) -> None:
+        spec, evaluation = self.config.training, self.config.evaluation
+        self.plan = StepPlan(len(self.data.train), spec.batch_size * self.ranks.world_size, spec.gradient_accumulation)
+        self.total_steps = self.plan.total_steps(spec, self.trainee.position)
+        self.schedule = make_schedule(self.trainee.optimizer, spec, self.total_steps, self.trainee.position.step)
+        self._evaluate_every = Interval(evaluation.every, time.monotonic) if evaluation else None
+        self._save_every = Interval(self.config.checkpoint.every, time.monotonic)
+        self._figures = Figures(self.total_steps, self.trainee.position, time.monotonic)
+
+    def run(self) -> None:
+        """Train to the last step and evaluate there.
+
+        Raises:
+            Preempted: a rank was asked to stop; the state is saved.
+            LossNotFinite: at the named step.
+        """
+        position = self.trainee.position
+        self.reporter.stage(Stage.TRAIN, self.total_steps)
+        self._report()
+        while position.step < self.total_steps:
+            for batches in self._epoch():
+                self._step(batches)
+                if position.step >= self.total_steps:
+                    break
+        self.checkpoints.finish()
+        self.facts.steps, self.facts.epochs = position.step, position.epoch + position.row / self.plan.rows
+        self.facts.tokens, self.facts.seconds = self._figures.tokens, self._figures.seconds
+        self.facts.loss, self.facts.eval_loss = self._figures.loss, self._figures.eval_loss
+
+    def _epoch(self) -> Iterator[list[Batch]]:
+        """The rest of the current epoch as this rank's share of each step."""
+        spec, position = self.config.training, self.trainee.position
+        batches = iter(
+            Batches(
+                self.data.train,
+                batch_size=spec.batch_size,
+                rank=self.ranks.rank,
+                world_size=self.ranks.world_size,
+                seed=spec.seed,
+                epoch=position.epoch,
+                start_row=position.row,
+            )
+        )
+        while group := list(islice(batches, spec.gradient_accumulation)):
+            yield group
+
+    def _step(self, batches: list[Batch]) -> None:
+        loss_tokens, tokens, save_now, evaluate_now = self._agree(batches)
+        position = self.trainee.position
+        rate = float(self.schedule.get_last_lr()[0])
+        loss, norm = self.stepper.train(batches, loss_tokens, self.trainee.loss_scale, position.step + 1)
+        self.schedule.step()
+        epoch_ended = self.plan.advance(position, len(batches))
+        self._figures.add(loss, loss_tokens, tokens, rate, norm)
+        self.reporter.advance(position.step)
+        self._report_memory()
+        is_last = position.step >= self.total_steps
+        if is_last or position.step % self.config.training.logging_steps == 0:
+            self._log()
+        self._report()
+        if self._evaluate_every and (self._evaluate_every.is_due(position, epoch_ended, evaluate_now) or is_last):
+            self._evaluate()
+        self.checkpoints.poll()
+        if self._save_every.is_due(position, epoch_ended, save_now):
+            self.checkpoints.save(self.trainee)
+
+    def _agree(self, batches: list[Batch]) -> tuple[float, float, bool, bool]:
+        """The one exchange per step: token counts of all ranks, whether anyone was asked to stop, rank 0's clock."""
+        first = self.ranks.is_first
+        evaluate = self._evaluate_every is not None and self._evaluate_every.minutes_are_over
+        loss_tokens, tokens, stop, save_now, evaluate_now = self.ranks.sum(
+            [
+                sum(batch.loss_tokens for batch in batches),
+                sum(batch.tokens for batch in batches),
+                self.stop.requested,
+                first and self._save_every.minutes_are_over,
+                first and evaluate,
+            ]
+        )
+        if stop:
+            self._leave()
+        return loss_tokens, tokens, save_now > 0, evaluate_now > 0
+
+    def _leave(self) -> None:
+        """Save unless it has just been done, and end the run as one that can go on."""
+        step = self.trainee.position.step
+        if step != self.checkpoints.last_step:
+            self.checkpoints.save(self.trainee)
+        self.checkpoints.finish()
+        raise Preempted(f"asked to stop; the state after step {step} of {self.total_steps} is saved", step=step)
+
+    def _evaluate(self) -> None:
+        rows = self.data.evaluation
+        evaluation = self.config.evaluation
+        assert rows is not None
+        assert evaluation is not None
+        size = evaluation.batch_size or self.config.training.batch_size
+        batches = Batches(rows, batch_size=size, rank=self.ranks.rank, world_size=self.ranks.world_size, shuffle=False)
+        self.reporter.stage(Stage.EVALUATE, len(batches))
+        loss, tokens = 0.0, 0
+        for done, (batch_loss, batch_tokens) in enumerate(self.stepper.evaluate(batches)):
+            loss, tokens = loss + batch_loss, tokens + batch_tokens
+            self.reporter.advance(done + 1)
+        loss, count = self.ranks.sum([loss, tokens])
+        position = self.trainee.position
+        self._figures.eval_loss = loss / max(count, 1)
+        log(self.ranks, f"step {position.step}: evaluation loss {self._figures.eval_loss:.4f} over {count:.0f} tokens")
+        self.trackers.log({"eval_loss": self._figures.eval_loss}, position.step)
+        self.reporter.stage(Stage.TRAIN, self.total_steps)
+        self.reporter.advance(position.step)
+
+    def _log(self) -> None:
+        """A line and the trackers' point for the steps since the last one."""
+        figures = self._figures
+        loss_sum = self.ranks.sum([float(figures.loss_sum)])[0]
+        figures.close_window(loss_sum)
+        if figures.loss is None or not torch.isfinite(torch.tensor(figures.loss)):
+            step = self.trainee.position.step
+            raise LossNotFinite(f"the mean loss up to step {step} is {figures.loss}", step=step)
+        log(self.ranks, figures.line(self.trainee.position))
+        self.trackers.log(figures.points(), self.trainee.position.step)
+
+    def _report(self) -> None:
+        if self.ranks.is_first:
+            self.reporter.training(self._progress())
+
+    def _progress(self) -> TrainingProgress:
+        position, figures = self.trainee.position, self._figures
+        return TrainingProgress(
+            step=position.step,
+            total_steps=self.total_steps,
+            epoch=round(position.epoch + position.row / self.plan.rows, 4),
+            loss=figures.loss,
+            eval_loss=figures.eval_loss,
+            learning_rate=figures.learning_rate,
+            grad_norm=figures.grad_norm,
+            tokens_per_second=figures.tokens_per_second,
+            remaining_seconds=figures.remaining_seconds(position),
+        )
+
+    def _report_memory(self) -> None:
+        if self.ranks.device.type == "cuda":
+            self.reporter.memory(torch.cuda.memory_reserved(), torch.cuda.max_memory_reserved())

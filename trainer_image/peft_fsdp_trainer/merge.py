@@ -1,0 +1,119 @@
+"""The base model with the finished adapter merged in, in 16 bit: file by file, never the whole model. Used by `train`.
+
+The files are shared out over the ranks; each is read, merged and written while the next ones wait.
+"""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import torch
+from peft import LoraConfig
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from peft_fsdp_api.progress import Stage
+from peft_fsdp_api.trainer_config import TrainerConfig
+
+from .adapter import WEIGHTS_FILE
+from .distributed import Ranks
+from .errors import Unsupported
+from .log import log
+from .model import PEFT_PREFIX
+from .model_source import fetch_model
+from .output import Output
+from .precision import TORCH_TYPES
+from .report import Reporter
+from .weights import INDEX_FILE, WeightFiles, find_weights
+
+COPIED: Final = ("*.json", "*.model", "*.txt", "*.jinja", "*.py")
+
+
+@dataclass(frozen=True)
+class FinishedAdapter:
+    """The tensors and the configuration of an exported adapter."""
+
+    tensors: dict[str, torch.Tensor]
+    config: LoraConfig
+
+    def merged(self, name: str, weight: torch.Tensor) -> torch.Tensor:
+        """The base tensor `name` with the adapter's part, in float32 where the adapter touches it."""
+        saved = self.tensors.get(f"{PEFT_PREFIX}{name}")
+        if saved is not None:
+            return saved
+        module = f"{PEFT_PREFIX}{name.removesuffix('.weight')}"
+        a, b = self.tensors.get(f"{module}.lora_A.weight"), self.tensors.get(f"{module}.lora_B.weight")
+        if a is None or b is None:
+            return weight
+        rank = self.config.r
+        scaling = self.config.lora_alpha / (rank**0.5 if self.config.use_rslora else rank)
+        updated: torch.Tensor = weight.float() + scaling * (b @ a)
+        magnitude = self.tensors.get(f"{module}.lora_magnitude_vector")
+        if magnitude is None:
+            return updated
+        scaled: torch.Tensor = updated * (magnitude / torch.linalg.norm(updated, dim=1))[:, None]
+        return scaled
+
+
+def write_merged_model(config: TrainerConfig, output: Output, ranks: Ranks, reporter: Reporter) -> None:
+    """Write the merged model into its place; nothing is done where it is there already. Every rank must call it."""
+    if ranks.decide(output.merged.exists):
+        return
+    base = fetch_model(config.model, Path(config.paths.cache), reporter)
+    weights = find_weights(base.folder)
+    adapter = read_adapter(output.adapter)
+    precision = TORCH_TYPES[config.training.precision]
+    dtype = torch.bfloat16 if precision == torch.float32 else precision
+    files = sorted(set(weights.files.values()))
+    reporter.stage(Stage.EXPORT, len(files))
+    partial = ranks.decide(lambda: output.begin_folder(output.merged))
+    for start in range(0, len(files), ranks.world_size):
+        mine = files[start : start + ranks.world_size][ranks.rank : ranks.rank + 1]
+        for file in mine:
+            _write_file(partial / file, file, weights, adapter, dtype)
+        # A round at a time: no rank waits in a collective for longer than one file takes.
+        ranks.barrier()
+        reporter.advance(min(start + ranks.world_size, len(files)))
+    weights.close()
+
+    def finish() -> None:
+        _copy_companions(base.folder, output.adapter, partial)
+        output.end_folder(partial, output.merged)
+
+    ranks.decide(finish)
+    log(ranks, f"merged model in {output.in_volume(output.merged)}")
+
+
+def read_adapter(folder: Path) -> FinishedAdapter:
+    """An exported adapter. Raises Unsupported for a kind that cannot be merged into the base weights."""
+    with safe_open(folder / WEIGHTS_FILE, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    embeddings = [name for name in tensors if "lora_embedding" in name]
+    if embeddings:
+        raise Unsupported(
+            f"output.merge cannot merge the adapter of an embedding: {embeddings[0]}",
+            hint="Take the embedding out of lora.targets, or turn output.merge off.",
+        )
+    return FinishedAdapter(tensors, LoraConfig.from_pretrained(str(folder)))
+
+
+def _write_file(path: Path, file: str, weights: WeightFiles, adapter: FinishedAdapter, dtype: torch.dtype) -> None:
+    names = [name for name, where in weights.files.items() if where == file]
+    merged = {name: adapter.merged(name, weights.read(name)).to(dtype).contiguous() for name in names}
+    save_file(merged, path, metadata={"format": "pt"})
+
+
+def _copy_companions(base: Path, adapter: Path, place: Path) -> None:
+    """Configuration and tokenizer; the tokenizer comes from the adapter, which knows the chat template."""
+    for folder in (base, adapter):
+        for pattern in COPIED:
+            for path in folder.glob(pattern):
+                if not path.name.startswith("adapter_"):
+                    shutil.copyfile(path, place / path.name)
+    index = place / INDEX_FILE
+    if index.exists():
+        content = json.loads(index.read_text())
+        content["metadata"] = {"total_size": sum(path.stat().st_size for path in place.glob("*.safetensors"))}
+        index.write_text(json.dumps(content))

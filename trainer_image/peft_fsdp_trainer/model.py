@@ -1,0 +1,115 @@
+"""The base model's skeleton with the adapter in it, without any weights. `loading` fills it layer by layer."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, cast
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import nn
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from peft_fsdp_api.spec import LoraSpec, ModelSpec
+
+from .errors import ModelNotAvailable, Unsupported
+
+PEFT_PREFIX: Final = "base_model.model."
+ADAPTER: Final = "default"
+ALL_LINEAR: Final = "all-linear"
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """A causal language model with adapters, on the meta device until it is loaded."""
+
+    peft: PeftModel
+    dtype: torch.dtype
+    parameter_count: int
+    """Parameters of base and adapter, each counted once; 4-bit packing hides them later."""
+
+    @property
+    def causal(self) -> Any:
+        """The transformers model inside."""
+        return self.peft.get_base_model()
+
+    @property
+    def backbone(self) -> nn.Module:
+        """The part below the output head."""
+        return cast("nn.Module", getattr(self.causal, self.causal.base_model_prefix))
+
+    @property
+    def head(self) -> nn.Module:
+        """The output head, as it is called (modulesToSave may wrap it)."""
+        return cast("nn.Module", self.causal.get_output_embeddings())
+
+    @property
+    def layers(self) -> list[tuple[str, nn.Module]]:
+        """The decoder layers with their names, in order."""
+        kinds = set(self.causal._no_split_modules or ())
+        found = [(name, module) for name, module in self.peft.named_modules() if type(module).__name__ in kinds]
+        if not found:
+            raise Unsupported(f"{type(self.causal).__name__} does not say what its decoder layers are")
+        return found
+
+
+def read_model_config(folder: Path, spec: ModelSpec) -> Any:
+    """The base model's configuration. Raises ModelNotAvailable or Unsupported, naming what is wrong with it."""
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=spec.trust_remote_code)
+    except (OSError, ValueError) as error:
+        raise ModelNotAvailable(f"{spec.source} has no configuration that transformers can read: {error}") from error
+    if getattr(config, "quantization_config", None):
+        raise Unsupported(
+            f"{spec.source} is quantized already",
+            hint="Name the 16-bit base and let spec.quantization quantize it while it is loaded.",
+        )
+    return config
+
+
+def build_skeleton(config: Any, spec: ModelSpec, lora: LoraSpec, dtype: torch.dtype, attention: str) -> Skeleton:
+    """The model without weights, adapters injected, everything but the adapter frozen.
+
+    Raises:
+        Unsupported: the model is no causal language model, lacks the attention kernel, or has no module of a
+            name in lora.targets or lora.modulesToSave.
+    """
+    with torch.device("meta"):
+        try:
+            causal = AutoModelForCausalLM.from_config(
+                config, dtype=dtype, attn_implementation=attention, trust_remote_code=spec.trust_remote_code
+            )
+        except (ValueError, ImportError) as error:
+            raise Unsupported(f"{spec.source} cannot be trained as asked: {error}") from error
+        causal.config.use_cache = False
+        try:
+            peft = get_peft_model(causal, lora_config(lora))
+        except ValueError as error:
+            raise Unsupported(
+                f"lora.targets or lora.modulesToSave do not fit {spec.source}: {error}",
+                hint="Name modules that the model has, or use all-linear.",
+            ) from error
+    count = sum(parameter.numel() for parameter in peft.parameters())
+    return Skeleton(peft=cast("PeftModel", peft), dtype=dtype, parameter_count=count)
+
+
+def lora_config(spec: LoraSpec) -> LoraConfig:
+    """The adapter in PEFT's words."""
+    targets: str | list[str] = ALL_LINEAR if spec.targets == [ALL_LINEAR] else spec.targets
+    return LoraConfig(
+        r=spec.rank,
+        lora_alpha=spec.alpha,
+        lora_dropout=spec.dropout,
+        target_modules=targets,
+        modules_to_save=spec.modules_to_save or None,
+        use_dora=spec.variant == "dora",
+        use_rslora=spec.variant == "rslora",
+        task_type="CAUSAL_LM",
+    )
+
+
+def checkpoint_name(parameter: str) -> str:
+    """The name that a parameter of the adapted model has in the base model's files."""
+    name = parameter.removeprefix(PEFT_PREFIX)
+    for inserted in (".base_layer", ".original_module", f".modules_to_save.{ADAPTER}"):
+        name = name.replace(inserted, "")
+    return name

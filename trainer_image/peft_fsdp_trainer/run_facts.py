@@ -1,0 +1,64 @@
+"""What is known about a run: what was asked, what runs, and what came out. Filled by `train`, shown in log and card."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from importlib.metadata import version
+from typing import Final, Self
+
+from .adapter import trained_parameters
+from .data import DataFacts
+from .distributed import Ranks
+from .model import Skeleton
+from .sharding import Sharding
+
+PACKAGES: Final = ("torch", "transformers", "peft", "bitsandbytes", "peft-fsdp-job")
+
+
+@dataclass
+class RunFacts:
+    """Facts for the model card; the loop adds the results."""
+
+    data: DataFacts
+    attention: str
+    """The implementation that runs."""
+    sharding: str
+    """In words: how many ranks shard and replicate."""
+    world_size: int
+    device: str
+    trained_parameters: int
+    all_parameters: int
+    versions: dict[str, str] = field(default_factory=lambda: {name: version(name) for name in PACKAGES})
+    steps: int = 0
+    epochs: float = 0.0
+    tokens: int = 0
+    seconds: float = 0.0
+    """Time in this attempt's training loop."""
+    loss: float | None = None
+    eval_loss: float | None = None
+
+    @property
+    def duration(self) -> timedelta:
+        """Time in this attempt's training loop."""
+        return timedelta(seconds=self.seconds)
+
+    @classmethod
+    def of(cls, skeleton: Skeleton, data: DataFacts, attention: str, sharding: Sharding, ranks: Ranks) -> Self:
+        """The facts of a run that is about to train."""
+        return cls(
+            data=data,
+            attention=attention,
+            sharding=sharding.words,
+            world_size=ranks.world_size,
+            device=ranks.device_name,
+            trained_parameters=sum(value.numel() for value in trained_parameters(skeleton).values()),
+            all_parameters=skeleton.parameter_count,
+        )
+
+    @property
+    def line(self) -> str:
+        """For the log, before the first step."""
+        return (
+            f"{self.trained_parameters:,} of {self.all_parameters:,} parameters trained; {self.world_size} ranks on "
+            f"{self.device}; {self.sharding}; attention {self.attention}; {self.data.train.rows:,} rows of "
+            f"{self.data.train.documents:,} documents"
+        )

@@ -1,0 +1,118 @@
+"""A whole run, top to bottom: join, claim the output, data, model, train, export, push. Called by `rank`."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from peft_fsdp_api.progress import Stage
+from peft_fsdp_api.trainer_config import TrainerConfig
+
+from .adapter import trained_parameters
+from .attention import choose_attention
+from .checkpoint import Checkpoints
+from .data import PreparedData, prepare
+from .distributed import Ranks, join_ranks
+from .errors import DatasetInvalid
+from .export import Export, export_adapter, report_adapter
+from .hub import HubRepository
+from .loading import Loader
+from .log import log, start_log
+from .loop import Loop
+from .loss import LanguageModelLoss
+from .merge import write_merged_model
+from .model import Skeleton, build_skeleton, read_model_config
+from .model_source import ModelFolder, fetch_model, read_tokenizer
+from .optim import LossScale, make_optimizer
+from .output import Output, open_output
+from .precision import choose_precision
+from .report import Reporter
+from .run_facts import RunFacts
+from .schedule import Position
+from .sharding import Sharding, plan_sharding
+from .step import Stepper
+from .stop import StopRequest
+from .trackers import start_trackers
+from .trainee import Trainee
+from .weights import find_weights
+
+
+def train(config: TrainerConfig, reporter: Reporter, stop: StopRequest) -> None:
+    """Run the job as this rank. Returns when the adapter is in the output; raises errors.TrainerError otherwise."""
+    start_log()
+    reporter.stage(Stage.RENDEZVOUS)
+    ranks = join_ranks(config.device)
+    output = open_output(config)
+    ranks.decide(output.claim)
+    if not ranks.decide(output.adapter.exists):
+        _train_adapter(config, output, ranks, reporter, stop)
+    elif ranks.is_first:
+        log(ranks, f"{output.in_volume(output.adapter)} is complete already; nothing is trained")
+        report_adapter(output, reporter)
+    if config.merge:
+        write_merged_model(config, output, ranks, reporter)
+    if config.push_to_hub is not None:
+        reporter.stage(Stage.PUSH)
+        repository = HubRepository(config.push_to_hub)
+        ranks.decide(lambda: repository.push(output.adapter, f"Adapter of {config.job.name}"))
+    dist.destroy_process_group()
+
+
+def _train_adapter(config: TrainerConfig, output: Output, ranks: Ranks, reporter: Reporter, stop: StopRequest) -> None:
+    base = fetch_model(config.model, Path(config.paths.cache), reporter)
+    tokenizer = read_tokenizer(base, config.model)
+    model_config = read_model_config(base.folder, config.model)
+    attention = choose_attention(config.model, model_config, ranks.device.type)
+    data = _prepare_data(config, tokenizer, attention, ranks, reporter)
+    precision = choose_precision(config)
+    torch.manual_seed(config.training.seed + ranks.rank)
+    skeleton = build_skeleton(model_config, config.model, config.lora, precision.compute, attention)
+    sharding = plan_sharding(config.fsdp, precision, ranks, config.training.compile)
+    model = _load(config, skeleton, base, sharding, ranks, reporter)
+    facts = RunFacts.of(skeleton, data.facts, attention, sharding, ranks)
+    log(ranks, facts.line)
+    parameters = list(trained_parameters(skeleton).values())
+    optimizer = make_optimizer(parameters, config.training)
+    stepper = Stepper(model, parameters, optimizer, precision, ranks, config.training.max_grad_norm)
+    trainee = Trainee(skeleton, optimizer, Position(), LossScale())
+    checkpoints = Checkpoints(output, base, ranks, reporter, config)
+    checkpoints.resume(trainee)
+    trackers = start_trackers(config, output, ranks)
+    Loop(config, data, ranks, stepper, trainee, checkpoints, trackers, facts, reporter, stop).run()
+    trackers.close()
+    export_adapter(Export(skeleton, tokenizer, base, config, output, facts), ranks, reporter)
+
+
+def _prepare_data(
+    config: TrainerConfig, tokenizer: Any, attention: str, ranks: Ranks, reporter: Reporter
+) -> PreparedData:
+    """The rows, the same ones on every rank. Raises DatasetInvalid."""
+    reporter.stage(Stage.TOKENIZE)
+    data = prepare(
+        config.dataset,
+        tokenizer,
+        attention=attention,
+        cache_dir=Path(config.paths.cache),
+        report=lambda _stage, done, total: reporter.advance(done, total or None),
+    )
+    if ranks.decide(lambda: data.fingerprint) != data.fingerprint:
+        raise DatasetInvalid(
+            f"{config.dataset.source} holds other rows on rank {ranks.rank} than on rank 0",
+            hint="Give a revision, or mount the same volume on every node.",
+        )
+    for warning in data.facts.warnings:
+        log(ranks, warning)
+    return data
+
+
+def _load(
+    config: TrainerConfig, skeleton: Skeleton, base: ModelFolder, sharding: Sharding, ranks: Ranks, reporter: Reporter
+) -> LanguageModelLoss:
+    """The sharded model with its weights. Raises ModelNotAvailable where files lack a tensor."""
+    reporter.stage(Stage.LOAD)
+    loader = Loader(skeleton, find_weights(base.folder), ranks.device, config.quantization, config.training.seed)
+    loader.load(sharding.shard_layer, reporter.advance)
+    model = LanguageModelLoss(skeleton)
+    sharding.shard_root(skeleton, model)
+    return model

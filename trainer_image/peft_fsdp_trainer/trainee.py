@@ -1,0 +1,46 @@
+"""What changes while training, and therefore what a checkpoint holds. Made by `train`, moved by `loop`."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+
+from .adapter import trained_parameters
+from .model import Skeleton
+from .optim import LossScale
+from .schedule import Position
+
+MOMENTS: Final = ("exp_avg", "exp_avg_sq")
+
+
+@dataclass
+class Trainee:
+    """What a checkpoint holds: everything that changes while training."""
+
+    skeleton: Skeleton
+    optimizer: torch.optim.Optimizer
+    position: Position
+    loss_scale: LossScale
+
+    @property
+    def optimizer_steps(self) -> int:
+        """Steps the optimizer took; fewer than the position's where float16 overflowed."""
+        states = self.optimizer.state.values()
+        return int(next((state["step"].item() for state in states), 0))
+
+    def make_moments(self, steps: int) -> None:
+        """The optimizer's state as after `steps` steps, with zeros to load into."""
+        for parameter in trained_parameters(self.skeleton).values():
+            self.optimizer.state[parameter] = {
+                "step": torch.tensor(float(steps)),
+                **{moment: torch.zeros_like(parameter, requires_grad=False) for moment in MOMENTS},
+            }
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Adapter and moments under flat names, sharded as they are."""
+        found: dict[str, torch.Tensor] = {}
+        for name, parameter in trained_parameters(self.skeleton).items():
+            found[f"adapter/{name}"] = parameter.detach()
+            for moment in MOMENTS:
+                found[f"{moment}/{name}"] = self.optimizer.state[parameter][moment]
+        return found
