@@ -49,6 +49,13 @@ def test_the_fingerprint_tells_different_rows_apart(prepared, write_rows):
     assert prepared(write_rows(*TEXTS[1:])).fingerprint != first
 
 
+def test_splits_of_equal_content_keep_their_names(prepared, write_rows):
+    for split in ("train", "test"):
+        source = write_rows(*TEXTS, name=f"rows/{split}.jsonl")
+    facts = prepared(source.parent, eval_split="test").facts
+    assert (facts.train.split, facts.evaluation.split) == ("train", "test")
+
+
 def test_nothing_is_left_of_work_that_failed(tmp_path):
     def fail(folder):
         (folder / "half").touch()

@@ -94,6 +94,23 @@ def test_long_documents_are_cut_and_unlearnable_ones_dropped(prepared, write_row
     assert facts.tokens - facts.documents == facts.loss_tokens
 
 
+@pytest.mark.parametrize("loss", ["all", "assistant"])
+def test_an_empty_conversation_is_dropped(prepared, write_rows, loss):
+    facts = prepared(write_rows({"messages": []}, TALK), loss=loss).facts.train
+    assert (facts.documents, facts.dropped) == (1, 1)
+
+
+def test_prompts_may_be_text_in_one_row_and_messages_in_the_next(prepared, write_rows, tokenizer):
+    (prompt, answer) = chat("Who?", "The lamp.")["messages"]
+    rows = ({"prompt": [prompt], "completion": [answer]}, {"prompt": "The lamp", "completion": " turns."})
+    data = prepared(write_rows(*rows), loss="completion", packing=False)
+    texts = [tokenizer.decode(data.train[number][0].tokens) for number in range(2)]
+    assert texts == [
+        "<|im_start|>user\nWho?<|im_end|>\n<|im_start|>assistant\nThe lamp.<|im_end|>\n",
+        "<s>The lamp turns.</s>",
+    ]
+
+
 def test_assistant_loss_needs_a_template_that_marks(prepared, write_rows, tokenizer):
     with pytest.raises(DatasetInvalid, match="template none does not mark what the assistant says"):
         prepared(write_rows(TALK), loss="assistant", chat_template="none")

@@ -52,6 +52,8 @@ class Tokenization:
 
     def _assistant_turns(self, sample: Conversation) -> Document:
         """Learned is what the template marks as generated, with the special token that ends the turn."""
+        if not sample.messages:
+            return _document([], [])
         encoded = self._apply(sample.where, sample.messages, tokenize=True)
         ids: Ids = encoded["input_ids"]
         learned = [bool(mark) for mark in encoded["assistant_masks"]]
@@ -64,13 +66,13 @@ class Tokenization:
 
     def _prompt_completions(self, samples: Sequence[PromptCompletion]) -> Iterator[Document]:
         """Learned is all that follows the tokens which the prompt alone would have."""
-        pairs = [self._prompt_and_whole(sample) for sample in samples]
-        templated = isinstance(samples[0].prompt, list) and self.template.jinja is not None
-        tokenize = self._ids_as_rendered if templated else self._plain_ids
-        prompts = tokenize([prompt for prompt, _ in pairs])
-        wholes = tokenize([whole for _, whole in pairs])
-        for prompt, whole in zip(prompts, wholes, strict=True):
-            ids = whole if templated else self._ended(whole)
+        for sample in samples:
+            prompt_text, whole_text = self._prompt_and_whole(sample)
+            if isinstance(sample.prompt, list) and self.template.jinja is not None:
+                prompt, ids = self._ids([prompt_text, whole_text], special_tokens=False)
+            else:
+                prompt, whole = self._plain_ids([prompt_text, whole_text])
+                ids = self._ended(whole)
             shared = _common_prefix(prompt, ids) if self.loss == "completion" else 0
             yield _document(ids, [place >= shared for place in range(len(ids))])
 
@@ -99,9 +101,6 @@ class Tokenization:
                 f"{where}: the chat template {self.template.name} refuses the conversation: {error}",
                 hint="Correct the order of the roles, or set dataset.chatTemplate to chatml.",
             ) from error
-
-    def _ids_as_rendered(self, texts: list[str]) -> list[Ids]:
-        return self._ids(texts, special_tokens=False)
 
     def _plain_ids(self, texts: list[str]) -> list[Ids]:
         """With the tokenizer's own special tokens, except where the text has its BOS already."""

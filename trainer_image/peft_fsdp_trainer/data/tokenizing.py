@@ -40,8 +40,9 @@ class SplitWork:
         """Hash of everything that changes the written rows."""
         spec, template = self.spec, self.tokenization.template
         parts = (
-            LAYOUT, self.split.fingerprint, self.sample_format, spec.text_field, spec.max_length, spec.packing,
-            spec.loss, template.name, template.jinja, _tokenizer_identity(self.tokenization.tokenizer),
+            LAYOUT, self.split.name, self.split.fingerprint, self.sample_format, spec.text_field, spec.max_length,
+            spec.packing, spec.loss, template.name, template.jinja,
+            _tokenizer_identity(self.tokenization.tokenizer),
         )  # fmt: skip
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
