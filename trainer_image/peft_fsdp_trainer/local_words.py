@@ -12,10 +12,12 @@ from peft_fsdp_api.reasons import Reason
 from peft_fsdp_api.trainer_config import TrainerConfig
 
 LINE_SECONDS: Final = 10.0
+# Rank 0 logs every training.loggingSteps itself; this is for steps that take minutes.
+TRAIN_LINE_SECONDS: Final = 60.0
 
 
 class Narrator:
-    """Turns progress into lines: one for each new stage, and one every ten seconds while something moves."""
+    """Turns progress into lines: one for each new stage, and one now and then while something moves."""
 
     def __init__(self) -> None:
         self._stage: Stage | None = None
@@ -30,7 +32,8 @@ class Narrator:
         line = progress_line(slowest, progress.training)
         if line == self._last_line or (slowest.stage is self._stage and now < self._next_time):
             return None
-        self._stage, self._last_line, self._next_time = slowest.stage, line, now + LINE_SECONDS
+        interval = TRAIN_LINE_SECONDS if slowest.stage is Stage.TRAIN else LINE_SECONDS
+        self._stage, self._last_line, self._next_time = slowest.stage, line, now + interval
         return line
 
 
@@ -59,10 +62,10 @@ def describe_end(outcome: Outcome, config: TrainerConfig) -> str:
             f"    model, tokenizer = (c.from_pretrained({str(folder)!r}) for c in (AutoPeftModelForCausalLM, "
             "AutoTokenizer))\n"
         )
-    saved = f" Newest checkpoint: step {outcome.checkpoint.step}." if outcome.checkpoint else ""
     if outcome.reason is Reason.PREEMPTED:
-        return f"\nStopped. {outcome.message}{saved} Run the same command again to go on."
+        return f"\nStopped: {outcome.message}. Run the same command again to go on."
+    saved = f"Newest checkpoint: step {outcome.checkpoint.step}." if outcome.checkpoint else ""
     # The log above ends with the traceback; the general hint of an unknown error speaks of pods.
     hint = "" if outcome.reason is Reason.APPLICATION_ERROR else outcome.hint
-    lines = (f"\n{outcome.reason}: {outcome.message}", hint, saved.strip())
+    lines = (f"\n{outcome.reason}: {outcome.message}", hint, saved)
     return "\n".join(line for line in lines if line)

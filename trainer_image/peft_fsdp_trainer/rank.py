@@ -8,8 +8,6 @@ import os
 import signal
 import sys
 import traceback
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from peft_fsdp_api.progress import Stage
@@ -18,30 +16,11 @@ from peft_fsdp_api.reasons import REASONS, exit_code
 from .config_file import read_config
 from .errors import TrainerError
 from .failure import describe, write_failure
+from .rank_environment import RankEnvironment, read_environment
 from .report import Reporter
 from .stop import StopRequest
 
-ENV_RANK: Final = "RANK"
-ENV_CONFIG: Final = "PEFT_FSDP_CONFIG"
-ENV_RUN_DIR: Final = "PEFT_FSDP_RUN_DIR"
-
 _PR_SET_PDEATHSIG: Final = 1
-
-
-@dataclass(frozen=True)
-class RankEnvironment:
-    """What the launcher tells a rank besides the rendezvous variables, which torch reads itself."""
-
-    rank: int
-    config: Path
-    run_dir: Path
-
-
-def read_environment() -> RankEnvironment:
-    """The rank's own variables. Raises KeyError where it was not started by the launcher."""
-    return RankEnvironment(
-        rank=int(os.environ[ENV_RANK]), config=Path(os.environ[ENV_CONFIG]), run_dir=Path(os.environ[ENV_RUN_DIR])
-    )
 
 
 def main() -> int:

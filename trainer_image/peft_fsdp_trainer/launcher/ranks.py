@@ -14,7 +14,7 @@ from typing import IO, Final
 
 from peft_fsdp_api import names
 
-from ..rank import ENV_CONFIG, ENV_RANK, ENV_RUN_DIR
+from ..rank_environment import ENV_CONFIG, ENV_RANK, ENV_RUN_DIR
 from . import cgroup
 from .reaper import Reaper
 from .settings import LaunchSettings
