@@ -18,12 +18,17 @@ _ALLOWED: Final = "is not an amount; give a whole number, or a string such as 50
 
 
 def _check(given: object) -> int | str:
-    if isinstance(given, int) and not isinstance(given, bool) and given >= 0:
-        return given
-    if isinstance(given, str) and len(given) <= QUANTITY_MAX_LENGTH and re.fullmatch(QUANTITY_PATTERN, given):
-        return given
-    text = given if isinstance(given, str) else shown(given)
-    raise PydanticCustomError("wrong_text", "{sentence}", {"sentence": f"{text} {_ALLOWED}"})
+    if isinstance(given, bool) or not isinstance(given, int | str):
+        raise _refusal(f"must be of type integer,string, but it is {shown(given)}")
+    if isinstance(given, int) and given < 0:
+        raise _refusal(f"{given} {_ALLOWED}")
+    if isinstance(given, str) and not (len(given) <= QUANTITY_MAX_LENGTH and re.fullmatch(QUANTITY_PATTERN, given)):
+        raise _refusal(f"{given} {_ALLOWED}")
+    return given
+
+
+def _refusal(sentence: str) -> PydanticCustomError:
+    return PydanticCustomError("wrong_text", "{sentence}", {"sentence": sentence})
 
 
 class _QuantitySchema:

@@ -59,7 +59,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Keys:
-    """An annotation of a map whose keys must all be of a form."""
+    """An annotation of a map whose keys must all be of a form. The API server drops null values, so this does too."""
 
     text: Text
 
@@ -70,7 +70,8 @@ class Keys:
         return mapping
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_after_validator_function(self.check, handler(source))
+        checked = core_schema.no_info_after_validator_function(self.check, handler(source))
+        return core_schema.no_info_before_validator_function(_without_nulls, checked)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         wrong = f"self.filter(key, !key.matches({self.text.cel}))[0]"
@@ -79,6 +80,12 @@ class Keys:
             "messageExpression": self.text.message(wrong),
         }
         return _with_rule(handler(schema), rule)
+
+
+def _without_nulls(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {key: value for key, value in data.items() if value is not None}
+    return data
 
 
 @dataclass(frozen=True)

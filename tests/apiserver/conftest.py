@@ -19,6 +19,12 @@ def api_server() -> Iterator[Cluster]:
         yield cluster
 
 
+@pytest.fixture(scope="module")
+def dry_kubectl(api_server: Cluster) -> "Kubectl":
+    """kubectl for tests that leave nothing behind: server-side dry runs and refusals."""
+    return Kubectl(api_server, "default")
+
+
 @pytest.fixture
 def namespace(api_server: Cluster) -> Iterator[str]:
     """A namespace of its own for a test."""
