@@ -67,7 +67,7 @@ def _cni_configuration(layout: Layout) -> str:
         "ipam": {
             "type": "host-local",
             "dataDir": str(layout.root / "pod-addresses"),
-            "ranges": [[{"subnet": POD_RANGE, "rangeStart": "10.244.1.0", "gateway": NODE_ADDRESS}]],
+            "ranges": [[{"subnet": POD_RANGE, "rangeStart": "10.244.1.1", "gateway": NODE_ADDRESS}]],
             "routes": [{"dst": "0.0.0.0/0"}],
         },
     }
