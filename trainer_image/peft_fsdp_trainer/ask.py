@@ -15,7 +15,12 @@ def ask(base: str, adapter: Path, question: str, max_new_tokens: int = 64) -> tu
     """The answers of `base` alone and with `adapter`, both greedy.
 
     The tokenizer, and with it the chat template, is the one that the trainer saved beside the adapter.
+    Raises FileNotFoundError for a folder without an adapter or a base path that does not exist.
     """
+    if not (adapter / "adapter_config.json").is_file():
+        raise FileNotFoundError(f"{adapter} holds no adapter (no adapter_config.json); a finished job writes one")
+    if base.startswith(("/", ".")) and not Path(base, "config.json").is_file():
+        raise FileNotFoundError(f"{base} holds no model (no config.json)")
     tokenizer = AutoTokenizer.from_pretrained(adapter)
     model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), str(adapter)).eval()
     prompt = tokenizer.apply_chat_template(

@@ -24,7 +24,7 @@ from .launcher.termination import write_termination_message
 from .local import plan_run, read_job
 from .local_run import run_here
 
-EPILOG = "The reference of the job file is docs/job-reference.md; examples are in manifests/examples/."
+EPILOG = "The reference of the job file is docs/reference.md; examples are in manifests/examples/."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -152,6 +152,10 @@ def _ask(options: argparse.Namespace) -> int:
     # torch and transformers take seconds to import; no other command of this file needs them.
     from .ask import ask
 
-    before, after = ask(options.base, options.adapter, options.question)
+    try:
+        before, after = ask(options.base, options.adapter, options.question)
+    except FileNotFoundError as error:
+        print(error, file=sys.stderr)
+        return exit_code(Reason.MODEL_NOT_AVAILABLE)
     print(f"base model: {before}\nwith adapter: {after}")
     return 0
