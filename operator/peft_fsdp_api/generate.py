@@ -34,13 +34,13 @@ def chart_template(manifest: str) -> str:
     return f"{{{{- /* {_HEADER} */ -}}}}\n{{{{- if .Values.crds.install }}}}\n{body}{{{{- end }}}}\n"
 
 
-def stale_files(root: Path) -> list[Path]:
-    """The generated files below `root` that are missing or not what the models make."""
-    return [
-        path
+def stale_files(root: Path) -> dict[Path, str]:
+    """The generated files below `root` that are missing or not what the models make, with their right content."""
+    return {
+        path: content
         for path, content in generated_files().items()
         if not (root / path).is_file() or (root / path).read_text() != content
-    ]
+    }
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -50,12 +50,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--root", type=Path, default=Path(), help="root of the checkout")
     options = parser.parse_args(arguments)
     stale = stale_files(options.root)
-    for path in stale:
+    for path, content in stale.items():
         if options.check:
             sys.stderr.write(f"{path} is stale: run `{COMMAND}`\n")
             continue
         (options.root / path).parent.mkdir(parents=True, exist_ok=True)
-        (options.root / path).write_text(generated_files()[path])
+        (options.root / path).write_text(content)
         sys.stdout.write(f"{path}\n")
     return 1 if options.check and stale else 0
 

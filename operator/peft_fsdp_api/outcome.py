@@ -29,17 +29,20 @@ class Outcome(ApiModel):
     """The finished adapter."""
 
     def to_termination_message(self) -> str:
-        """JSON of at most 4096 bytes; the beginning of the traceback, then the end of the message, give way."""
-        text = self.model_dump_json(by_alias=True, exclude_none=True)
-        excess = len(text.encode()) - TERMINATION_MESSAGE_BYTES
-        if excess <= 0:
-            return text
-        if self.traceback:
-            # Escaped characters take up to six bytes in JSON, so cut generously and try again.
-            kept = self.traceback[excess:] if excess < len(self.traceback) else ""
-            return self.model_copy(update={"traceback": kept}).to_termination_message()
-        shorter = self.message[: max(0, len(self.message) - excess)]
-        return self.model_copy(update={"message": shorter}).to_termination_message()
+        """JSON of at most 4096 bytes; the beginning of the traceback, then the ends of message and hint, give way."""
+        outcome = self
+        for name in ("traceback", "message", "hint"):
+            excess = len(outcome._json().encode()) - TERMINATION_MESSAGE_BYTES
+            if excess <= 0:
+                break
+            # A character takes at least one byte in JSON, so as many characters as there are bytes too many do.
+            text: str = getattr(outcome, name)
+            kept = text[excess:] if name == "traceback" else text[: max(0, len(text) - excess)]
+            outcome = outcome.model_copy(update={name: kept})
+        return outcome._json()
+
+    def _json(self) -> str:
+        return self.model_dump_json(by_alias=True, exclude_none=True)
 
 
 def parse_outcome(termination_message: str | None) -> Outcome | None:

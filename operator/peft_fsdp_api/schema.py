@@ -130,7 +130,10 @@ def _lookup(value: Any, path: str) -> object:
 
 
 def _attribute(model: type[ApiModel], alias: str) -> str:
-    return next(name for name, field in model.model_fields.items() if alias in (field.alias, name))
+    for name, field in model.model_fields.items():
+        if alias in (field.alias, name):
+            return name
+    raise ValueError(f"{model.__name__} has no field {alias}")
 
 
 def _cel_access(model: type[ApiModel], path: str) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from .schema import ApiModel
+from .text import Keyed
 
 Time = Annotated[str, Field(max_length=64)]
 """RFC 3339 in UTC with whole seconds, such as 2026-11-22T18:00:00Z."""
@@ -212,5 +213,5 @@ class JobStatus(ApiModel):
     """When the job ended."""
     gpu_seconds: int | None = None
     """Seconds times GPUs of all ended attempts."""
-    conditions: list[Condition] = []
+    conditions: Annotated[list[Condition], Field(max_length=16), Keyed("type")] = []
     """Ready, Reconciling, Stalled, Complete, Failed and Suspended."""
