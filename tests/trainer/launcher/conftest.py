@@ -3,6 +3,7 @@
 import contextlib
 import json
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -124,7 +125,7 @@ def write_settings(
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Launcher]]:
-    """Starts a launcher, `under` a command if one is given; it is killed at the end of the test if it still runs."""
+    """Starts a launcher, `under` a command if one is given; what still runs at the end of the test is stopped."""
     started: list[Launcher] = []
 
     def start_launcher(
@@ -148,5 +149,9 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Launcher]]:
 
     yield start_launcher
     for launcher in started:
+        for _ in range(2):  # the second interrupt kills the ranks; a killed launcher would leave them behind
+            launcher.process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                launcher.process.communicate(timeout=2)
         launcher.process.kill()
         launcher.process.communicate()
