@@ -15,7 +15,6 @@ from pathlib import Path
 from dev.cluster.command import run
 from dev.cluster.container_runtime import image_root, socket
 from dev.cluster.layout import Layout
-from dev.cluster.network import CNI_NETWORK
 from dev.cluster.progress import wait_until
 
 _CGROUP = "kubepods"
@@ -52,10 +51,11 @@ def remove_cgroups() -> None:
 
 def remove_stray_files(layout: Layout) -> None:
     """What containerd, CNI and the kubelet write outside the folders that they were given."""
-    for path in (layout.root / "containerd").glob("io.containerd.runtime.v2.task/k8s.io/*/address"):
-        Path(path.read_text().removeprefix("unix://")).unlink(missing_ok=True)
-    for path in _CNI_RESULTS.glob(f"{CNI_NETWORK}-*"):
-        path.unlink()
+    for sandbox in (layout.root / "containerd/io.containerd.runtime.v2.task/k8s.io").glob("*"):
+        if (sandbox / "address").exists():
+            Path((sandbox / "address").read_text().removeprefix("unix://")).unlink(missing_ok=True)
+        for path in _CNI_RESULTS.glob(f"*-{sandbox.name}-*"):
+            path.unlink()
     for link in _CONTAINER_LOGS.glob("*.log"):
         if link.is_symlink() and link.readlink().is_relative_to(layout.root):
             link.unlink()

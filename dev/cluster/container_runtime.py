@@ -83,6 +83,7 @@ disabled_plugins = [{", ".join(f'"io.containerd.snapshotter.v1.{name}"' for name
 
 [{cri}.containerd.runtimes.runc.options]
   SystemdCgroup = false
+  Root = "{layout.root / "runc"}"
 
 [{cri}.cni]
   bin_dir = "{PLUGINS}"
