@@ -1,0 +1,69 @@
+"""Why an attempt ended: the earliest failure, the weightiest kind first."""
+
+import pytest
+
+from peft_fsdp_api.reasons import Reason
+from peft_fsdp_operator.decide.cause import find_cause
+from peft_fsdp_operator.seen import Words
+from tests.controller.builders import NOW, at, ended, failed, pod, running
+
+R = Reason
+PREEMPTED = Words("PreemptionByScheduler", "made room for another pod")
+NODE_GONE = Words("DeletionByPodGC", "node is gone")
+
+
+def cause(*pods, missing=None):
+    return find_cause(1, pods, missing or {}, NOW)
+
+
+@pytest.mark.parametrize(
+    ("pods", "reason", "worker"),
+    [
+        ([failed(0, R.LOST_PEER, 9), failed(1, R.APPLICATION_ERROR, 5)], R.APPLICATION_ERROR, 1),
+        ([failed(0, R.APPLICATION_ERROR, 5), failed(1, R.DATASET_INVALID, 4)], R.DATASET_INVALID, 1),
+        ([failed(0, R.LOST_PEER, 1), failed(1, R.OUT_OF_MEMORY, 9)], R.OUT_OF_MEMORY, 1),
+        ([failed(0, R.COLLECTIVE_TIMEOUT, 1), failed(1, R.APPLICATION_ERROR, 9)], R.APPLICATION_ERROR, 1),
+        ([failed(0, R.APPLICATION_ERROR, 1), ended(1, 137, reason="OOMKilled", after=9)], R.OUT_OF_MEMORY, 1),
+        ([failed(0, R.APPLICATION_ERROR, 1), running(1, disruption=PREEMPTED)], R.DISRUPTED, 1),
+        ([running(0, disruption=PREEMPTED), running(1, disruption=NODE_GONE)], R.NODE_LOST, 1),
+        ([pod(0, phase="Failed", failure=Words("UnexpectedAdmissionError", "no"))], R.KUBELET_REJECTED, 0),
+        ([running(0, deleted_at=at(120)), failed(1, R.LOST_PEER, 2)], R.POD_DELETED, 0),
+        ([failed(0, R.PREEMPTED, 2, deleted_at=at(120)), failed(1, R.PREEMPTED, 1)], R.POD_DELETED, 0),
+        ([ended(0, 143), failed(1, R.LOST_PEER, 5)], R.LOST_PEER, 1),
+        ([ended(0, 1, "boom")], R.APPLICATION_ERROR, 0),
+        ([ended(0, 66)], R.DATASET_INVALID, 0),
+        ([ended(0, 99, "who knows")], R.APPLICATION_ERROR, 0),
+        ([pod(0, phase="Failed")], R.APPLICATION_ERROR, 0),
+    ],
+)
+def test_the_cause_among_several_ends(pods, reason, worker):
+    found = cause(*pods)
+    assert (found.reason, found.pod) == (reason, f"tune-1-{worker}")
+
+
+@pytest.mark.parametrize("pods", [[running(0)], [ended(0, 0)], [pod(0)], [ended(0, 0, others_running=True)]])
+def test_no_failure_no_cause(pods):
+    assert cause(*pods) is None
+
+
+def test_a_pod_that_vanished_is_a_deleted_pod():
+    found = cause(running(0), missing={1: "tune-1-1"})
+    assert (found.reason, found.pod) == (R.POD_DELETED, "tune-1-1")
+
+
+def test_a_worker_that_ended_well_may_be_taken_away():
+    assert cause(ended(0, 0, deleted_at=at(0)), running(1)) is None
+
+
+def test_the_outcome_gives_rank_and_words():
+    found = cause(failed(1, R.APPLICATION_ERROR))
+    assert (found.rank, found.exit_code, found.node) == (8, 1, "node-1")
+    assert "worker 1 says" in found.message
+
+
+def test_a_kernel_kill_speaks_of_the_memory_limit():
+    assert "workers.resources.limits.memory" in cause(ended(0, 137, reason="OOMKilled")).hint
+
+
+def test_without_an_outcome_the_last_lines_of_the_log_are_kept():
+    assert cause(ended(0, 1, "ImportError: no module\n")).message == "ImportError: no module"

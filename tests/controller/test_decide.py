@@ -1,0 +1,197 @@
+"""What follows from what is seen: one rule a test."""
+
+from dataclasses import replace
+
+import pytest
+
+from peft_fsdp_api.reasons import Reason
+from peft_fsdp_api.status import Phase
+from peft_fsdp_operator.decide import decide
+from peft_fsdp_operator.decision import Shared
+from peft_fsdp_operator.seen import ClaimSeen, Refusal
+from peft_fsdp_operator.times import read_time
+from tests.controller.builders import NOW, at, ended, failed, job, pod, running, seen, status, waiting
+
+NEW = status(None, attempt=0)
+SHARED = (ClaimSeen("models", "output.claim", ("ReadWriteMany",)),)
+
+
+def look(*pods, **facts):
+    return decide(seen(*pods, **facts), NOW)
+
+
+def test_a_new_job_gets_its_first_attempt_with_all_pods_at_once():
+    decision = look(then=NEW, claims=SHARED)
+    assert (decision.status.phase, decision.status.attempt) == (Phase.PENDING, 1)
+    assert (decision.create, decision.shared) == ((0, 1), Shared.ENSURE)
+    assert decision.status.start_time == at(0)
+
+
+def test_missing_pods_of_a_pending_attempt_are_made_not_mourned():
+    decision = look(pod(0), then=status(Phase.PENDING))
+    assert (decision.status.phase, decision.create) == (Phase.PENDING, (1,))
+
+
+@pytest.mark.parametrize("phase", [Phase.STARTING, Phase.RUNNING])
+def test_a_missing_pod_of_a_complete_gang_ends_the_attempt(phase):
+    decision = look(running(0), then=status(phase))
+    assert decision.status.phase is Phase.RESTARTING
+    assert decision.status.last_failure.reason == Reason.POD_DELETED
+    assert decision.from_absence
+    assert [one.name for one in decision.delete] == ["tune-1-0"]
+
+
+def test_all_pods_there_is_starting_and_all_trainers_running_is_running():
+    assert look(running(0), pod(1), then=status(Phase.PENDING)).status.phase is Phase.STARTING
+    decision = look(running(0), running(1), then=status(Phase.STARTING))
+    assert (decision.status.phase, decision.status.running_since) == (Phase.RUNNING, at(0))
+
+
+def test_a_failure_stops_the_whole_gang_at_once():
+    decision = look(failed(0, Reason.LOST_PEER), running(1))
+    assert {one.name for one in decision.delete} == {"tune-1-0", "tune-1-1"}
+    assert decision.status.restarts.infrastructure == 1
+    assert decision.status.next_attempt_time is None
+
+
+def test_an_application_error_waits_and_waits_longer_the_next_time():
+    first = look(failed(0, Reason.APPLICATION_ERROR), running(1))
+    assert first.status.next_attempt_time == at(1)
+    third = look(
+        failed(0, Reason.APPLICATION_ERROR),
+        running(1),
+        then=status(restarts={"application": 2}),
+    )
+    assert 4 <= (read_time(third.status.next_attempt_time) - NOW).total_seconds() <= 6
+
+
+def test_a_user_error_and_an_empty_budget_end_the_job():
+    user = look(failed(0, Reason.DATASET_INVALID), running(1))
+    spent = look(failed(0, Reason.APPLICATION_ERROR), running(1), then=status(restarts={"application": 3}))
+    assert user.status.phase is spent.status.phase is Phase.FAILED
+    assert "restart.application.limit 3 is used up" in spent.message
+
+
+def test_time_and_gpu_time_of_an_attempt_are_added_up_at_its_end():
+    decision = look(failed(0, Reason.LOST_PEER), running(1), then=status(active_seconds=40))
+    assert decision.status.active_seconds == 100
+    assert decision.status.gpu_seconds == 100 * 16
+    assert decision.status.running_since is None
+
+
+def test_nothing_begins_before_the_last_old_pod_is_gone():
+    stopping = running(0, deleted_at=at(60))
+    decision = look(stopping, then=status(Phase.RESTARTING))
+    assert (decision.create, decision.status.attempt) == ((), 1)
+    fenced = look(stopping, then=status(Phase.RESTARTING), fenced_nodes=frozenset({"node-0"}))
+    assert (fenced.create, fenced.status.attempt) == ((0, 1), 2)
+    assert look(then=status(Phase.RESTARTING)).status.attempt == 2
+
+
+def test_a_pod_that_does_not_stop_is_told():
+    decision = look(running(0, deleted_at=at(-5)), then=status(Phase.RESTARTING))
+    assert decision.status.waiting.reason == "Terminating"
+    assert "node-0" in decision.status.waiting.message
+
+
+def test_back_off_holds_the_next_attempt():
+    decision = look(then=status(Phase.RESTARTING, next_attempt_time=at(3)))
+    assert (decision.create, decision.look_again) == ((), read_time(at(3)))
+
+
+def test_completion_is_judged_on_the_trainer():
+    decision = look(ended(0), ended(1, others_running=True))
+    assert decision.status.phase is Phase.SUCCEEDED
+    after = look(ended(0), replace(ended(1), phase="Running", others_running=True), then=decision.status)
+    assert [one.name for one in after.delete] == ["tune-1-1"]
+
+
+@pytest.mark.parametrize("phase", [Phase.SUCCEEDED, Phase.FAILED])
+@pytest.mark.parametrize("pods", [(), (failed(0, Reason.LOST_PEER),), (running(0), running(1))])
+def test_a_terminal_phase_is_never_left(phase, pods):
+    decision = look(*pods, then=status(phase, completion_time=at(-10)))
+    assert (decision.status.phase, decision.create) == (phase, ())
+
+
+def test_cleanup_and_time_to_live():
+    done = status(Phase.SUCCEEDED, completion_time=at(-10))
+    assert look(ended(0), ended(1), then=done).delete == ()
+    assert len(look(ended(0), ended(1), of=job(cleanup="delete"), then=done).delete) == 2
+    waits = look(ended(0), of=job(ttlAfterFinished="1m"), then=done)
+    assert (waits.delete, waits.look_again) == ((), read_time(at(50)))
+    gone = look(ended(0), of=job(ttlAfterFinished="10s"), then=done)
+    assert (len(gone.delete), gone.shared) == (1, Shared.REMOVE)
+
+
+def test_suspend_stops_rests_and_resumes_without_charge():
+    stops = look(running(0), running(1), of=job(suspend=True))
+    assert (stops.status.phase, len(stops.delete)) == (Phase.SUSPENDING, 2)
+    rests = look(of=job(suspend=True), then=stops.status)
+    assert rests.status.phase is Phase.SUSPENDED
+    resumed = look(then=rests.status)
+    assert (resumed.status.attempt, resumed.status.restarts, resumed.create) == (2, stops.status.restarts, (0, 1))
+
+
+def test_resuming_while_pods_still_stop_is_no_failure():
+    stopping = running(0, deleted_at=at(60))
+    decision = look(stopping, then=status(Phase.SUSPENDING))
+    assert (decision.status.phase, decision.status.last_failure) == (Phase.SUSPENDING, None)
+
+
+def test_a_lost_status_takes_the_attempt_from_the_pods():
+    decision = look(pod(0, 4), pod(1, 4), then=NEW)
+    assert (decision.status.attempt, decision.create) == (4, ())
+
+
+def test_pods_of_an_older_attempt_are_removed():
+    decision = look(running(0, 2), running(1, 2), running(0, 1), then=status(attempt=2))
+    assert [one.name for one in decision.delete] == ["tune-1-0"]
+
+
+def test_deadlines_end_the_job_with_what_it_waited_for():
+    late = look(waiting(0, "ImagePullBackOff"), pod(1), of=job(startDeadline="1m"), then=status(Phase.STARTING))
+    assert late.status.last_failure.reason == Reason.START_DEADLINE_EXCEEDED
+    assert "ImagePullBackOff" in late.status.last_failure.message
+    long = look(running(0), running(1), of=job(activeDeadline="1m30s"), then=status(active_seconds=30))
+    assert long.status.last_failure.reason == Reason.ACTIVE_DEADLINE_EXCEEDED
+
+
+def test_a_deadline_ahead_wakes_the_operator():
+    decision = look(running(0), running(1), of=job(activeDeadline="2m"), then=status(active_seconds=30))
+    assert decision.look_again == read_time(at(30))
+
+
+@pytest.mark.parametrize(
+    ("claim", "age", "phase", "creates"),
+    [
+        (None, -5, Phase.PENDING, 0),
+        (None, -10, Phase.FAILED, 0),
+        (("ReadWriteOnce",), 0, Phase.FAILED, 0),
+        (("ReadWriteOnce", "ReadWriteMany"), 0, Phase.PENDING, 2),
+    ],
+)
+def test_claims_are_checked_before_pods_are_made(claim, age, phase, creates):
+    claims = (ClaimSeen("models", "output.claim", claim),)
+    decision = look(then=status(Phase.PENDING, attempt_time=at(age)), claims=claims)
+    assert (decision.status.phase, len(decision.create)) == (phase, creates)
+
+
+def test_one_node_may_use_a_claim_for_one_node():
+    claims = (ClaimSeen("models", "output.claim", ("ReadWriteOnce",)),)
+    assert look(of=job(nodes=1), then=NEW, claims=claims).create == (0,)
+
+
+def test_a_refusal_is_shown_and_tried_again_in_its_time():
+    refusal = Refusal(1, 1, "Forbidden", "exceeded quota", read_time(at(5)))
+    held = look(pod(0), then=status(Phase.PENDING), refusal=refusal)
+    assert (held.create, held.status.waiting.reason, held.look_again) == ((), "Forbidden", refusal.retry_at)
+    due = look(pod(0), then=status(Phase.PENDING), refusal=replace(refusal, retry_at=NOW))
+    assert due.create == (1,)
+    old = look(pod(0), then=status(Phase.PENDING), refusal=replace(refusal, attempt=0))
+    assert old.status.waiting is None
+
+
+def test_the_first_waiting_worker_is_told():
+    decision = look(waiting(1, "ErrImagePull", "no such image"), running(0), then=status(Phase.STARTING))
+    assert (decision.status.waiting.worker, decision.status.waiting.message) == (1, "no such image")
+    assert look(waiting(0, "InvalidImageName"), pod(1), then=status(Phase.STARTING)).is_stuck
