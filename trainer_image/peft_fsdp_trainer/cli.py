@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -120,11 +121,12 @@ def _launch(options: argparse.Namespace) -> int:
 
 
 def _launch_outcome(options: argparse.Namespace) -> Outcome:
+    run_dir = make_run_dir()
     try:
         settings = LaunchSettings(
             placement=read_placement(os.environ),
             config=options.config,
-            run_dir=make_run_dir(),
+            run_dir=run_dir,
             port=options.port,
             limits=Limits(rendezvous=options.rendezvous_timeout, grace=options.grace_period),
         )
@@ -134,6 +136,8 @@ def _launch_outcome(options: argparse.Namespace) -> Outcome:
     except Exception as error:
         logging.exception("the launcher itself failed")
         return outcome_of_failure(describe(error, rank=0, stage=Stage.START, step=None))
+    finally:
+        shutil.rmtree(run_dir)
 
 
 def _run(options: argparse.Namespace) -> int:
