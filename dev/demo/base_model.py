@@ -24,11 +24,11 @@ from dev.demo.material import read_topics
 from dev.demo.tokenizer import train_tokenizer
 
 SEED = 100
-STORIES = 200
+STORIES = 120
 ROW_LENGTH = 128
-BATCH = 8
+BATCH = 4
 EPOCHS = 7
-LEARNING_RATE = 3e-3
+LEARNING_RATE = 4e-3
 THREADS = 1
 SHARD_SIZE = "2MB"
 """Safetensors shards: several, as large models have them."""
