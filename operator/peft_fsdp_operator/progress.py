@@ -76,11 +76,13 @@ class ProgressPoller:
             self._mark(key)
 
 
-async def fetch_report(session: aiohttp.ClientSession, ip: str) -> LauncherReport | None:
+async def fetch_report(
+    session: aiohttp.ClientSession, ip: str, port: int = names.LAUNCHER_PORT
+) -> LauncherReport | None:
     """What one launcher tells, or None where it does not answer or does not make sense."""
     host = f"[{ip}]" if ":" in ip else ip
     try:
-        async with session.get(f"http://{host}:{names.LAUNCHER_PORT}{names.PROGRESS_PATH}") as response:
+        async with session.get(f"http://{host}:{port}{names.PROGRESS_PATH}") as response:
             if response.status != 200:
                 return None
             body = await response.content.read(BYTES_MAX)

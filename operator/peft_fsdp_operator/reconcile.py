@@ -67,7 +67,9 @@ class Reconciler:
             self.jobs.drop(key)
             return None
         changed = await self._act(job, decision, record, now)
-        return 0.0 if changed else _soonest(wait, decision, now)
+        if changed or decision.status.phase is not before.phase:
+            return 0.0
+        return _soonest(wait, decision, now)
 
     async def _observe(self, job: PeftFsdpJob, status: JobStatus, record: JobRecord) -> Observed:
         """What the mirrors know, and what only the API server can tell where the decision needs it."""

@@ -27,6 +27,11 @@ def test_a_new_job_gets_its_first_attempt_with_all_pods_at_once():
     assert decision.status.start_time == at(0)
 
 
+def test_a_job_that_was_invalid_before_begins_once_it_is_corrected():
+    decision = look(then=status(Phase.PENDING, attempt=0), claims=SHARED)
+    assert (decision.status.attempt, decision.create) == (1, (0, 1))
+
+
 def test_missing_pods_of_a_pending_attempt_are_made_not_mourned():
     decision = look(pod(0), then=status(Phase.PENDING))
     assert (decision.status.phase, decision.create) == (Phase.PENDING, (1,))

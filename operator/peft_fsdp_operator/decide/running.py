@@ -23,7 +23,7 @@ CLAIM_INTERVAL: Final = timedelta(seconds=1)
 
 def when_beginning(seen: Observed, status: JobStatus, now: datetime) -> Decision | None:
     """The first attempt, the next one, or the one after a rest."""
-    if status.phase in ACTIVE:
+    if status.phase in ACTIVE and status.attempt > 0:
         return None
     begun = begin_attempt(status, now)
     decision = _create_missing(seen, begun, now)

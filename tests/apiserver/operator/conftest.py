@@ -56,6 +56,7 @@ def start(api_server: Instance, alone: World, tmp_path):
 async def open_world(instance: Instance, namespace: str) -> AsyncIterator[World]:
     credentials = find_credentials({**os.environ, "KUBECONFIG": str(instance.kubeconfig)})
     session = open_session(credentials)
+    session.headers["User-Agent"] = "tests"  # not to be taken for the operator in the audit log
     try:
         world = World(Cluster(session, credentials.server), namespace)
         await world.make_claim()

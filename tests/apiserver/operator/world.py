@@ -138,7 +138,8 @@ class World:
         async def empty() -> bool:
             pods = [page["items"] async for page in self.cluster.list(PODS, self.namespace)]
             services = [page["items"] async for page in self.cluster.list(SERVICES, self.namespace)]
-            return not any(pods + services)
+            claims = [page["items"] async for page in self.cluster.list(CLAIMS, self.namespace)]
+            return not any(pods + services + claims)
 
         await until(empty)
 

@@ -1,0 +1,64 @@
+"""The commands that need no cluster."""
+
+import pytest
+import yaml
+
+from peft_fsdp_operator.cli import main
+from peft_fsdp_operator.logs import FACTS
+
+GOOD = """
+apiVersion: training.peft-fsdp.io/v1alpha1
+kind: PeftFsdpJob
+metadata: {name: tune}
+spec:
+  model: {source: org/model}
+  dataset: {source: org/data, trainSplit: train}
+  workers: {nodes: 2, gpusPerNode: 8}
+  output: {claim: models}
+"""
+CLAIM = "\n---\napiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: models}\n"
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(text):
+        path = tmp_path / "job.yaml"
+        path.write_text(text)
+        return str(path)
+
+    return write
+
+
+def test_a_valid_job_passes_next_to_its_claim(file, capsys):
+    assert main(["validate", file(GOOD + CLAIM)]) == 0
+    assert capsys.readouterr().out.endswith("valid\n")
+
+
+def test_all_problems_are_told_with_their_fields(file, capsys):
+    wrong = GOOD.replace("nodes: 2", "nodes: two").replace("claim: models", "claimm: models")
+    assert main(["validate", file(wrong)]) == 1
+    told = capsys.readouterr().out
+    assert "spec.workers.nodes: " in told
+    assert "spec.output.claimm: " in told
+
+
+def test_render_prints_what_the_operator_would_create(file, capsys):
+    assert main(["render", file(GOOD), "--trainer-image", "mine:1"]) == 0
+    objects = list(yaml.safe_load_all(capsys.readouterr().out))
+    assert [one["kind"] for one in objects] == ["Service", "ConfigMap", "Pod", "Pod"]
+    assert objects[2]["spec"]["containers"][0]["image"] == "mine:1"
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "a: [\n", CLAIM + CLAIM])
+def test_what_is_no_job_is_an_error_in_one_line(file, capsys, text):
+    assert main(["validate", file(text)]) == 1
+    assert len(capsys.readouterr().err.strip().splitlines()) >= 1
+
+
+def test_run_says_what_it_misses(capsys):
+    assert main(["run"]) == 1
+    assert "--trainer-image" in capsys.readouterr().err
+
+
+def test_log_lines_name_job_attempt_and_reason():
+    assert {"job", "attempt", "reason"} <= set(FACTS)

@@ -1,0 +1,89 @@
+"""From the API server's objects to what the operator sees of them."""
+
+import pytest
+
+from peft_fsdp_api.status import Phase
+from peft_fsdp_operator.observe import claims_of, is_fenced, see_claim, see_pod, see_status
+from peft_fsdp_operator.render import render_pods
+from tests.controller.builders import job
+
+
+def raw(**status):
+    pod = render_pods(job(), 2, [1], "image:1")[0]
+    pod["metadata"] |= {"uid": "p1", "resourceVersion": "7", "creationTimestamp": "2026-11-22T12:00:00Z"}
+    return {**pod, "status": status}
+
+
+def trainer(state):
+    return {"name": "trainer", "state": state}
+
+
+def test_whose_pod_it_is():
+    pod = see_pod(raw())
+    assert (pod.owner_uid, pod.owner_name, pod.attempt, pod.worker) == ("u1", "tune", 2, 1)
+
+
+@pytest.mark.parametrize("strip", ["ownerReferences", "labels"])
+def test_a_pod_without_our_owner_or_labels_is_not_ours(strip):
+    pod = raw()
+    pod["metadata"] = {**pod["metadata"], strip: None}
+    assert see_pod(pod) is None
+
+
+def test_the_trainer_is_told_from_its_sidecars():
+    sidecar = {"name": "proxy", "state": {"running": {}}}
+    pod = see_pod(raw(phase="Running", containerStatuses=[sidecar, trainer({"terminated": {"exitCode": 0}})]))
+    assert (pod.has_succeeded, pod.others_running, pod.holds_resources) == (True, True, True)
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"), [("ContainerCreating", None), ("PodInitializing", None), ("ImagePullBackOff", "no such tag")]
+)
+def test_ordinary_waits_are_not_worth_a_word(reason, told):
+    pod = see_pod(raw(containerStatuses=[trainer({"waiting": {"reason": reason, "message": "no such tag"}})]))
+    assert (pod.waiting.message if pod.waiting else None) == told
+
+
+def test_conditions_of_a_pod():
+    unscheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
+    disrupted = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI", "message": "drain"}
+    pod = see_pod(raw(conditions=[unscheduled, disrupted]))
+    assert (pod.unscheduled.message, pod.disruption.reason) == ("0/3 nodes", "EvictionByEvictionAPI")
+    fine = see_pod(raw(conditions=[{**unscheduled, "status": "True"}, {**disrupted, "status": "False"}]))
+    assert (fine.unscheduled, fine.disruption) == (None, None)
+
+
+def test_a_failed_init_container_is_named():
+    failed = {"name": "fetch", "state": {"terminated": {"exitCode": 2, "message": "404"}}}
+    assert "fetch failed: 404" in see_pod(raw(phase="Failed", initContainerStatuses=[failed])).init_failure.message
+
+
+def test_a_status_of_a_newer_operator_can_be_read():
+    status = see_status({"status": {"phase": "Running", "attempt": 3, "fromTheFuture": {"a": 1}}})
+    assert (status.phase, status.attempt) == (Phase.RUNNING, 3)
+    assert see_status({}).attempt == 0
+
+
+@pytest.mark.parametrize(
+    ("node", "fenced"),
+    [
+        (None, True),
+        ({"spec": {}}, False),
+        ({"spec": {"taints": [{"key": "node.kubernetes.io/unreachable"}]}}, False),
+        ({"spec": {"taints": [{"key": "node.kubernetes.io/out-of-service"}]}}, True),
+    ],
+)
+def test_which_nodes_cannot_run_anything_any_more(node, fenced):
+    assert is_fenced(node) is fenced
+
+
+def test_all_claims_of_a_job_are_looked_at():
+    volume = {"name": "data", "persistentVolumeClaim": {"claimName": "data"}}
+    found = claims_of(job(cache={"claim": "hub"}, workers={"volumes": [volume, {"name": "x", "emptyDir": {}}]}))
+    assert found == [("models", "output.claim"), ("hub", "cache.claim"), ("data", "workers.volumes[0]")]
+
+
+def test_a_pending_claim_says_what_it_asks_for():
+    pending = see_claim({"spec": {"accessModes": ["ReadWriteMany"]}, "status": {"phase": "Pending"}}, "c", "f")
+    assert pending.access_modes == ("ReadWriteMany",)
+    assert see_claim(None, "c", "f").access_modes is None

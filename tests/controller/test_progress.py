@@ -1,0 +1,56 @@
+"""From a launcher's answer over HTTP to the job's status."""
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from peft_fsdp_api.names import PROGRESS_PATH
+from peft_fsdp_operator.progress import fetch_report
+
+RANKS = [
+    {"rank": 0, "stage": "train", "heartbeat": "2026-11-22T12:00:05Z"},
+    {"rank": 1, "stage": "train", "heartbeat": "2026-11-22T12:00:01Z"},
+]
+TRAINING = {
+    "step": 120,
+    "totalSteps": 500,
+    "epoch": 0.24,
+    "loss": 1.5,
+    "tokensPerSecond": 900.0,
+    "remainingSeconds": 70,
+}
+
+
+async def ask(answer, status=200):
+    async def progress(_):
+        return web.json_response(answer, status=status)
+
+    app = web.Application()
+    app.router.add_get(PROGRESS_PATH, progress)
+    async with TestServer(app) as server, aiohttp.ClientSession() as session:
+        return await fetch_report(session, "127.0.0.1", server.port)
+
+
+async def test_figures_come_from_the_training_and_the_pulse_from_the_slowest_rank():
+    report = await ask({"attempt": 3, "nodeRank": 0, "ranks": RANKS, "training": TRAINING})
+    progress = report.progress
+    assert (report.attempt, progress.stage, progress.summary) == (3, "train", "120/500")
+    assert (progress.slowest_rank, progress.heartbeat) == (1, "2026-11-22T12:00:01Z")
+    assert (progress.loss, progress.remaining) == (1.5, "1m10s")
+
+
+async def test_before_the_training_the_stage_is_told():
+    rank = {**RANKS[0], "stage": "load", "done": 3, "total": 32}
+    report = await ask({"attempt": 1, "nodeRank": 0, "ranks": [rank]})
+    assert report.progress.summary == "load 3/32"
+
+
+@pytest.mark.parametrize(("answer", "status"), [({"attempt": "x"}, 200), ({}, 503), ([], 200)])
+async def test_nonsense_is_no_report(answer, status):
+    assert await ask(answer, status) is None
+
+
+async def test_nobody_there_is_no_report(unused_tcp_port):
+    async with aiohttp.ClientSession() as session:
+        assert await fetch_report(session, "127.0.0.1", unused_tcp_port) is None

@@ -1,0 +1,126 @@
+"""One pass per key, nothing lost, failures kept apart."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from peft_fsdp_operator.errors import LeaseLost, Unavailable
+from peft_fsdp_operator.queue import KeyedQueue
+
+
+class Passes:
+    """Counts passes; a pass lasts until it is let go."""
+
+    def __init__(self):
+        self.log, self.active, self.gate = [], set(), asyncio.Event()
+        self.gate.set()
+        self.answers = {}
+
+    async def __call__(self, key):
+        assert key not in self.active
+        self.active.add(key)
+        self.log.append(key)
+        await self.gate.wait()
+        self.active.discard(key)
+        answer = self.answers.get(key)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def until(self, count, key):
+        async with asyncio.timeout(10):
+            while self.log.count(key) < count:
+                await asyncio.sleep(0.001)
+
+
+@contextlib.asynccontextmanager
+async def queue_of(passes, **settings):
+    queue = KeyedQueue(passes, **settings)
+    task = asyncio.create_task(queue.run())
+    yield queue
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def settle():
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_marks_of_one_key_collapse_into_one_pass_and_one_more():
+    passes = Passes()
+    passes.gate.clear()
+    async with queue_of(passes) as queue:
+        queue.mark("a")
+        await passes.until(1, "a")
+        for _ in range(5):
+            queue.mark("a")
+        passes.gate.set()
+        await passes.until(2, "a")
+        await settle()
+        assert passes.log == ["a", "a"]
+
+
+async def test_a_slow_key_does_not_hold_up_others():
+    passes = Passes()
+    passes.gate.clear()
+    async with queue_of(passes, concurrency=2) as queue:
+        queue.mark("slow")
+        await passes.until(1, "slow")
+        queue.mark("other")
+        await passes.until(1, "other")
+
+
+async def test_a_key_comes_back_when_it_is_due():
+    passes = Passes()
+    passes.answers["a"] = 0.01
+    async with queue_of(passes) as queue:
+        queue.mark("a")
+        await passes.until(3, "a")
+
+
+@pytest.mark.parametrize("error", [Unavailable(503, "Down", "later"), ZeroDivisionError("a bug")])
+async def test_a_failed_pass_is_repeated_and_marks_wait_for_it(error):
+    passes = Passes()
+    passes.answers["a"] = error
+    async with queue_of(passes, first_wait=0.05) as queue:
+        queue.mark("a")
+        await passes.until(1, "a")
+        await settle()
+        queue.mark("a")
+        await settle()
+        assert passes.log == ["a"]
+        await passes.until(2, "a")
+
+
+async def test_the_server_says_when_to_come_back():
+    passes = Passes()
+    passes.answers["a"] = Unavailable(429, "TooManyRequests", "slow down", retry_after=30)
+    async with queue_of(passes, first_wait=0.001) as queue:
+        queue.mark("a")
+        await passes.until(1, "a")
+        await asyncio.sleep(0.1)
+        assert passes.log == ["a"]
+
+
+async def test_a_lost_lease_ends_the_queue():
+    passes = Passes()
+    passes.answers["a"] = LeaseLost("gone")
+    queue = KeyedQueue(passes)
+    queue.mark("a")
+    with pytest.RaisesGroup(LeaseLost):
+        await queue.run()
+
+
+async def test_a_forgotten_key_does_not_come_back():
+    passes = Passes()
+    passes.answers["a"] = 0.02
+    async with queue_of(passes) as queue:
+        queue.mark("a")
+        await passes.until(1, "a")
+        await settle()
+        queue.forget("a")
+        await asyncio.sleep(0.1)
+        assert passes.log == ["a"]

@@ -1,0 +1,24 @@
+"""News at once, figures now and then."""
+
+import pytest
+
+from peft_fsdp_api.status import Phase, ProgressStatus, Waiting, WorkerCounts
+from peft_fsdp_operator.status_writes import seconds_to_wait
+from tests.controller.builders import status
+
+BEFORE = status(Phase.STARTING)
+
+
+@pytest.mark.parametrize(
+    ("change", "since", "wait"),
+    [
+        ({"phase": Phase.RUNNING}, 0, 0),
+        ({"waiting": Waiting(reason="Unschedulable", message="no node")}, 0, 0),
+        ({"workers": WorkerCounts(desired=2, running=1)}, 0.25, 0.75),
+        ({"workers": WorkerCounts(desired=2, running=1)}, 5, 0),
+        ({"progress": ProgressStatus(stage="train", step=3)}, 4, 6),
+        ({"progress": ProgressStatus(stage="train", step=3)}, 11, 0),
+    ],
+)
+def test_how_long_a_change_can_wait(change, since, wait):
+    assert seconds_to_wait(BEFORE, BEFORE.model_copy(update=change), since) == wait
