@@ -113,6 +113,8 @@ class Values(ApiModel):
     rbac: Rbac = Rbac()
     log_format: Literal["json", "text"] = "json"
     """Form of the operator's log lines."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severity that is logged."""
     metrics: Metrics = Metrics()
     network_policy: NetworkPolicy = NetworkPolicy()
     resources: KubernetesObject = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}

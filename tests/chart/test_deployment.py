@@ -1,9 +1,12 @@
 """What the operator's pods may do to their node, and when they count as ready."""
 
+from argparse import ArgumentParser
+
 import pytest
 
 from dev.chart.helm import CHART, HelmError, run_helm, template
 from peft_fsdp_api import __version__
+from peft_fsdp_operator.settings import add_flags, read_settings
 
 pytestmark = pytest.mark.slow
 
@@ -29,9 +32,13 @@ def test_probes_and_metrics_share_one_port(render):
     assert paths["readinessProbe"]["path"] == "/readyz"
 
 
-def test_the_operator_knows_its_pod_for_the_lease(render):
-    names = {variable["name"] for variable in render().container["env"]}
-    assert {"POD_NAME", "POD_NAMESPACE"} <= names
+def test_the_operator_understands_what_the_chart_tells_it(render):
+    subcommand, *flags = render("watchNamespaces={a,b}", "logLevel=debug", "metrics.port=9000").container["args"]
+    add_flags(parser := ArgumentParser())
+    settings = read_settings(parser.parse_args(flags), {})
+    assert (subcommand, settings.namespaces, settings.election) == ("run", ("a", "b"), True)
+    assert (settings.log_format, settings.log_level, settings.metrics_port) == ("json", "DEBUG", 9000)
+    assert settings.trainer_image == "registry.example.com/trainer:1"
 
 
 def test_one_replica_has_no_disruption_budget_that_would_block_a_drain(render):
