@@ -1,9 +1,11 @@
 """The training loop: steps, evaluations and checkpoints until the run is complete or told to stop. Used by `train`."""
 
+import resource
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
 import torch
 
@@ -184,3 +186,7 @@ class Loop:
     def _report_memory(self) -> None:
         if self.ranks.device.type == "cuda":
             self.reporter.memory(torch.cuda.memory_reserved(), torch.cuda.max_memory_reserved())
+        else:
+            usage = resource.getrusage(resource.RUSAGE_SELF)
+            resident = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+            self.reporter.memory(resident, usage.ru_maxrss * 1024)

@@ -75,8 +75,10 @@ def plan_sharding(spec: FsdpSpec, precision: Precision, ranks: Ranks, compile_la
     """The mesh and the policies of a run.
 
     Raises:
-        Unsupported: hybrid sharding with a number of ranks that the nodes do not share evenly.
+        Unsupported: FSDP1 on a CPU, or hybrid sharding with a number of ranks that the nodes do not share evenly.
     """
+    if spec.version == 1 and ranks.device.type == "cpu":
+        raise Unsupported("fsdp.version 1 runs on GPUs only; use version 2, which shards on CPUs too")
     offload: OffloadPolicy = OffloadPolicy()
     if spec.cpu_offload:
         offload = CPUOffloadPolicy(pin_memory=ranks.device.type == "cuda")

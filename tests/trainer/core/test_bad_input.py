@@ -1,0 +1,49 @@
+"""What is wrong with a run is said in the words of the job, on every rank, before or at the step where it shows."""
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from peft_fsdp_api.spec import ModelSpec
+from peft_fsdp_trainer.attention import choose_attention
+from peft_fsdp_trainer.errors import Unsupported
+from tests.trainer.core.conftest import make_base_model
+from tests.trainer.core.gang import run_ranks, train_rank
+
+
+@pytest.mark.parametrize(
+    ("sections", "reason", "words"),
+    [
+        ({"model": {"source": "/nowhere/model"}}, "ModelNotAvailable", "/nowhere/model does not exist"),
+        ({"model": {"source": "org/not-cached"}}, "ModelNotAvailable", "org/not-cached"),
+        ({"lora": {"targets": ["no_such_module"]}}, "Unsupported", "no_such_module"),
+        ({"dataset": {"source": "/nowhere/data"}}, "DatasetInvalid", "/nowhere/data"),
+    ],
+)
+def test_a_bad_run_ends_with_its_reason(make_config, tmp_path, sections, reason, words):
+    ended = run_ranks(train_rank, 1, tmp_path / "run", make_config(**sections))[0].value
+    assert ended["reason"] == reason
+    assert words in ended["message"]
+
+
+def test_fsdp1_is_refused_on_a_cpu(make_config, tmp_path):
+    config = make_config()
+    config = config.model_copy(update={"fsdp": config.fsdp.model_copy(update={"version": 1})})
+    ended = run_ranks(train_rank, 1, tmp_path / "run", config)[0].value
+    assert ended["reason"] == "Unsupported"
+    assert "fsdp.version 1" in ended["message"]
+
+
+def test_a_loss_that_is_not_finite_names_its_step_on_every_rank(make_config, tmp_path):
+    base = make_base_model(tmp_path / "broken")
+    shard = sorted(base.glob("*.safetensors"))[-1]
+    tensors = load_file(shard)
+    save_file({name: torch.full_like(value, torch.inf) for name, value in tensors.items()}, shard, {"format": "pt"})
+    for ended in run_ranks(train_rank, 2, tmp_path / "run", make_config(model={"source": str(base)})):
+        assert (ended.value["reason"], ended.value["step"]) == ("LossNotFinite", 1)
+
+
+def test_a_named_attention_kernel_is_never_replaced_by_another():
+    with pytest.raises(Unsupported, match="flash_attention_2, but it needs a GPU"):
+        choose_attention(ModelSpec(source="a/b", attention="flash_attention_2"), None, "cpu")
+    assert choose_attention(ModelSpec(source="a/b"), None, "cpu") == "sdpa"

@@ -1,0 +1,62 @@
+"""Pushing to the Hub, against a stand-in on loopback, by the real client in a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.trainer.core.hub_stand_in import hub_stand_in
+
+PUSH = """
+import sys
+from pathlib import Path
+from peft_fsdp_api.spec import PushToHubSpec
+from peft_fsdp_trainer.errors import HubPushFailed
+from peft_fsdp_trainer.hub import HubRepository
+try:
+    repository = HubRepository(PushToHubSpec(repo="me/adapter"))
+    repository.push_in_background(Path(sys.argv[1]), "Step 1")
+    repository.push(Path(sys.argv[1]), "Adapter")
+except HubPushFailed as error:
+    print(error.reason, error.message)
+    sys.exit(7)
+"""
+
+
+def _push(folder: Path, address: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "HF_ENDPOINT": address, "HF_TOKEN": "hf_secret", "HF_HUB_OFFLINE": "0",
+                   "HF_HOME": str(folder.parent / "home"), "HF_HUB_DISABLE_XET": "1"}  # fmt: skip
+    return subprocess.run([sys.executable, "-c", PUSH, str(folder)], env=environment, capture_output=True, text=True)
+
+
+def _adapter(tmp_path: Path) -> Path:
+    folder = tmp_path / "adapter"
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text('{"r": 8}')
+    (folder / "README.md").write_text("---\nlibrary_name: peft\n---\n# tiny\n")
+    return folder
+
+
+def test_the_adapter_arrives_in_a_private_repository(tmp_path):
+    with hub_stand_in() as hub:
+        done = _push(_adapter(tmp_path), hub.address)
+    assert done.returncode == 0, done.stderr
+    assert hub.files["adapter_config.json"] == b'{"r": 8}'
+    assert {(made["name"], made["private"]) for made in hub.repositories} == {("adapter", True)}
+    assert "Bearer hf_secret" in hub.tokens
+
+
+def test_a_refused_push_is_a_reason_of_its_own_and_keeps_the_adapter(tmp_path):
+    folder = _adapter(tmp_path)
+    with hub_stand_in(refuse=True) as hub:
+        done = _push(folder, hub.address)
+    assert done.returncode == 7, done.stderr
+    assert done.stdout.startswith("HubPushFailed the Hub did not take the adapter into me/adapter")
+    assert "hf_secret" not in done.stdout
+    assert (folder / "adapter_config.json").exists()
+
+
+def test_a_hub_that_does_not_answer_is_a_failed_push(tmp_path):
+    done = _push(_adapter(tmp_path), "http://127.0.0.1:9")
+    assert done.returncode == 7, done.stderr
+    assert "me/adapter" in done.stdout

@@ -1,0 +1,97 @@
+"""What lies in the output: a whole adapter of this job, or what was there before."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from peft_fsdp_trainer.data import Batches, prepare
+from tests.trainer.core.gang import run_ranks, train_rank
+
+# PEFT asks transformers by a name that it has renamed.
+pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
+
+
+def _run(config, world_size, folder):
+    return run_ranks(train_rank, world_size, folder, config)[0].value
+
+
+def _loss(model, config):
+    tokenizer = AutoTokenizer.from_pretrained(config.model.source)
+    cache = Path(config.paths.cache)
+    rows = prepare(config.dataset, tokenizer, attention="sdpa", cache_dir=cache, report=lambda *_: None).evaluation
+    total = tokens = 0
+    for batch in Batches(rows, batch_size=4, shuffle=False):
+        with torch.no_grad():
+            logits = model(input_ids=batch.inputs["input_ids"], position_ids=batch.inputs["position_ids"]).logits
+        labels = batch.inputs["labels"][:, 1:].flatten()
+        total += torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), labels, reduction="sum").item()
+        tokens += batch.loss_tokens
+    return total / tokens
+
+
+LORA_KINDS = [
+    {},
+    {"variant": "dora"},
+    {"variant": "rslora", "targets": ["q_proj", "v_proj"]},
+    {"modulesToSave": ["lm_head"]},
+]
+
+
+@pytest.mark.parametrize("lora", LORA_KINDS)
+def test_the_adapter_gives_the_loss_that_the_trainer_saw(make_config, tmp_path, lora):
+    training = {"precision": "float32", "maxSteps": 3}
+    config = make_config(lora=lora, training=training, dataset={"evalSplit": "test"})
+    ended = _run(config, 2, tmp_path / "run")
+    adapter = f"{config.paths.output}/adapter"
+    base = AutoModelForCausalLM.from_pretrained(config.model.source, dtype=torch.float32)
+    before = _loss(base, config)
+    after = _loss(PeftModel.from_pretrained(base, adapter), config)
+    assert after < before
+    assert after == pytest.approx(ended["eval_loss"], abs=1e-3)
+
+
+def test_merging_gives_the_model_that_peft_merges(make_config, tmp_path):
+    config = make_config(lora={"variant": "dora"}, output={"merge": True})
+    _run(config, 2, tmp_path / "run")
+    merged = AutoModelForCausalLM.from_pretrained(f"{config.paths.output}/merged", dtype="auto")
+    base = AutoModelForCausalLM.from_pretrained(config.model.source, dtype=torch.float32)
+    peft = PeftModel.from_pretrained(base, f"{config.paths.output}/adapter").merge_and_unload().to(torch.bfloat16)
+    expected = dict(peft.named_parameters())
+    for name, value in merged.named_parameters():
+        assert value.dtype == torch.bfloat16
+        assert torch.allclose(value, expected[name], rtol=1e-2, atol=1e-4), name
+
+
+def test_a_finished_adapter_is_not_trained_again(make_config, tmp_path):
+    config = make_config(training={"maxSteps": 1})
+    _run(config, 1, tmp_path / "first")
+    weights = Path(config.paths.output) / "adapter" / "adapter_model.safetensors"
+    made = weights.stat().st_mtime_ns
+    assert _run(config, 1, tmp_path / "again")["losses"] == []
+    assert weights.stat().st_mtime_ns == made
+    report = json.loads((Path(config.paths.scratch) / "rank-0.json").read_text())
+    assert report["adapter"]["sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert report["adapter"]["path"] == "tiny/adapter"
+
+
+def test_the_adapter_of_another_job_is_refused_and_kept(make_config, tmp_path):
+    adapter = tmp_path / "volume" / "tiny" / "adapter"
+    adapter.mkdir(parents=True)
+    (adapter / "adapter_model.safetensors").write_text("precious")
+    for ended in run_ranks(train_rank, 2, tmp_path / "run", make_config("uid-2")):
+        assert ended.value["reason"] == "OutputConflict"
+        assert "tiny/adapter" in ended.value["message"]
+    assert (adapter / "adapter_model.safetensors").read_text() == "precious"
+
+
+def test_the_model_card_says_what_was_asked_and_what_ran(make_config, tmp_path):
+    config = make_config(training={"maxSteps": 1}, quantization={"scheme": "nf4"})
+    _run(config, 1, tmp_path / "run")
+    card = (Path(config.paths.output) / "adapter" / "README.md").read_text()
+    for fact in ("auto asked, sdpa ran", "nf4 in bfloat16", "full asked", "48 documents", "| torch |", "| steps | 1 |"):
+        assert fact in card
