@@ -51,8 +51,8 @@ def add_flags(parser: argparse.ArgumentParser, environment: Mapping[str, str] = 
     parser.add_argument("--lease-namespace", default=given("LEASE_NAMESPACE", ""), help="default: the operator's own")
     parser.add_argument("--identity", default=given("IDENTITY", socket.gethostname()), help="name in the Lease")
     parser.add_argument("--metrics-address", default=given("METRICS_ADDRESS", ""), help="default: all addresses")
-    parser.add_argument("--metrics-port", type=int, default=int(given("METRICS_PORT", "8080")))
-    parser.add_argument("--concurrency", type=int, default=int(given("CONCURRENCY", "16")), help="jobs at a time")
+    parser.add_argument("--metrics-port", type=int, default=given("METRICS_PORT", "8080"))
+    parser.add_argument("--concurrency", type=int, default=given("CONCURRENCY", "16"), help="jobs at a time")
     parser.add_argument("--log-format", choices=("text", "json"), default=given("LOG_FORMAT", "text"))
     parser.add_argument("--log-level", default=given("LOG_LEVEL", "INFO"))
 
