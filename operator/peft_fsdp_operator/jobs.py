@@ -33,6 +33,8 @@ class JobRecord:
     report: LauncherReport | None = None
     written_at: float = float("-inf")
     """When the status was last written, on the event loop's clock."""
+    told: int = 0
+    """Generation for which an event stands in for a status that cannot be written."""
     nodes_of: int = 0
     """Attempt whose stopping pods' nodes were looked at, on which clock reading, and which nodes were fenced."""
     nodes_at: float = 0.0

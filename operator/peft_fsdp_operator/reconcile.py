@@ -53,7 +53,7 @@ class Reconciler:
             return None  # garbage collection takes the children
         now, before, job = self.clock(), see_status(record.raw), record.parsed
         if isinstance(job, InvalidJob):
-            return await self._write(key, record, report_invalid(before, record.generation, job.problems), now)
+            return await self._report(key, record, report_invalid(before, record.generation, job.problems), now)
         seen = await self._observe(job, before, record)
         decision = decide(seen, now)
         if decision.from_absence:
@@ -70,6 +70,21 @@ class Reconciler:
         if changed or decision.status.phase is not before.phase:
             return 0.0
         return _soonest(wait, decision, now)
+
+    async def _report(self, key: JobKey, record: JobRecord, decision: Decision, now: datetime) -> float | None:
+        """Say that a job is invalid: in its status, or, where the API server takes no status for such an object
+        either (a CEL rule that misses a key refuses every write), in an event."""
+        try:
+            return await self._write(key, record, decision, now)
+        except Conflict:
+            self.jobs.keep(await self.cluster.get(JOBS, *key))
+            return 0.0
+        except Refused as error:
+            if decision.notice is not None and record.told != record.generation:
+                record.told = record.generation
+                self.recorder.post(record.raw, decision.notice)
+                log.warning("%s; no status can be written: %s", decision.message, error, extra={"job": str(key)})
+            return None
 
     async def _observe(self, job: PeftFsdpJob, status: JobStatus, record: JobRecord) -> Observed:
         """What the mirrors know, and what only the API server can tell where the decision needs it."""
@@ -125,7 +140,9 @@ class Reconciler:
         metadata = record.raw["metadata"]
         identity = {part: metadata[part] for part in ("name", "namespace", "uid", "resourceVersion")}
         body = {"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": identity, "status": after.to_wire()}
-        self.jobs.keep(await self.cluster.apply_status(JOBS, key.namespace, body))
+        valid = isinstance(record.parsed, PeftFsdpJob)
+        write = self.cluster.apply_status if valid else self.cluster.merge_status
+        self.jobs.keep(await write(JOBS, key.namespace, body))
         record.written_at = loop_time
         self._tell(key, record, decision, before, after)
         return None

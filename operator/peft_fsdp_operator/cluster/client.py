@@ -100,6 +100,12 @@ class Cluster:
         path = resource.path(namespace, body["metadata"]["name"], "status")
         return await self._apply(f"{resource.plural}/status", resource, path, body)
 
+    async def merge_status(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> Object:
+        """The status of an object whose spec does not fit its schema: the API server cannot apply to such a one."""
+        path = resource.path(namespace, body["metadata"]["name"], "status")
+        query, content = {"fieldManager": FIELD_MANAGER}, "application/merge-patch+json"
+        return await self._write("patch", resource, "PATCH", path, body, query, content, f"{resource.plural}/status")
+
     async def replace(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> Object:
         """The whole object anew; its resourceVersion guards against others. Raises Conflict."""
         path = resource.path(namespace, body["metadata"]["name"])

@@ -117,7 +117,8 @@ async def test_an_object_that_breaks_the_contract_is_reported_and_delays_nobody(
     schema["properties"]["spec"] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     apply_crd(api_server, yaml.safe_dump(loose))
     try:
-        await until(lambda: accepts_anything(alone))
+        await until(lambda: accepts_anything(alone, "old", {**job_body()["spec"], **WRONG}))
+        await until(lambda: accepts_anything(alone, "older", WRONG))
     finally:
         apply_crd(api_server, crd_yaml())
     with start("--no-election"):
@@ -130,17 +131,21 @@ async def test_an_object_that_breaks_the_contract_is_reported_and_delays_nobody(
         await until(told)
         stalled = condition(await alone.status("old"), "Stalled")
         assert (stalled["status"], stalled["reason"]) == ("True", "SpecInvalid")
-        assert "model" in stalled["message"]
-        assert "workers.nodes" in stalled["message"]
+        assert "spec.training.batchSize" in stalled["message"]
+        assert "spec.workers.nodes" in stalled["message"]
+        events = await until(lambda: alone.events("older"))  # a CEL rule misses a key: it can have no status
+        assert "spec.output: required" in events[0][1]
 
 
 def apply_crd(api_server, text):
     api_server.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=text)
 
 
-async def accepts_anything(world):
-    body = job_body("old")
-    body["spec"] = {"workers": {"nodes": "two"}, "dataset": {"source": "x/y", "trainSplit": "train"}}
+WRONG = {"workers": {"nodes": "two"}, "training": {"batchSize": -1}}
+
+
+async def accepts_anything(world, name, spec):
+    body = {**job_body(name), "spec": spec}
     url = world.cluster._server + JOBS.path(world.namespace)
     async with world.cluster.session.post(url, json=body) as response:
         return response.status in (201, 409)
