@@ -22,6 +22,8 @@ from .seen import PodSeen, Refusal, SharedSeen
 
 REFUSED_WAIT: Final = timedelta(seconds=5)
 """Quota and admission change rarely; nobody tells us when they do."""
+LEAVING_WAIT: Final = timedelta(seconds=1)
+LEAVING: Final = "Terminating"
 
 T = TypeVar("T")
 
@@ -87,7 +89,8 @@ class Children:
         refusal = None
         for (worker, _), error in zip(wanted, errors, strict=True):
             if isinstance(error, Refused | NameTaken):
-                refusal = refusal or Refusal(attempt, worker, error.reason, error.message, now + REFUSED_WAIT)
+                wait = LEAVING_WAIT if error.reason == LEAVING else REFUSED_WAIT
+                refusal = refusal or Refusal(attempt, worker, error.reason, error.message, now + wait)
             elif error is not None:
                 raise error
         return refusal
@@ -140,6 +143,9 @@ class Children:
         owners = found["metadata"].get("ownerReferences") or []
         if any(owner.get("controller") and owner["uid"] == job.metadata.uid for owner in owners):
             return found
+        if any(owner["kind"] == names.KIND and owner["name"] == job.name for owner in owners):
+            message = f"{resource.kind} {name} of an earlier job with this name is still there"
+            raise NameTaken(409, LEAVING, message)
         message = f"{resource.kind} {name} exists and does not belong to this job; remove it or rename the job"
         raise NameTaken(409, "NameTaken", message)
 

@@ -44,6 +44,7 @@ class Election:
         self._clock, self._times = clock, times
         self._lease: dict[str, Any] | None = None
         self._seen: tuple[str, float] = ("", 0.0)
+        self._renewed = float("-inf")
 
     async def acquire(self) -> None:
         """Return once this process leads."""
@@ -54,23 +55,32 @@ class Election:
                 log.info("standing by; %s leads", holder)
                 told = holder
             await asyncio.sleep(self._times.period)
+        self._renewed = _now()
         log.info("leading as %s", self._identity)
 
     async def keep(self) -> None:
         """Renew for ever. Raises LeaseLost in time: before another one can believe to lead."""
-        renewed = _now()
         while True:
             await asyncio.sleep(self._times.period)
-            left = renewed + self._times.deadline - _now()
+            left = self._renewed + self._times.deadline - _now()
             try:
                 async with asyncio.timeout(max(0.1, left)):
                     held = await self._try()
             except TimeoutError:
                 held = False
             if held:
-                renewed = _now()
-            elif self._is_taken() or _now() - renewed >= self._times.deadline:
+                self._renewed = _now()
+            elif self._is_taken():
                 raise LeaseLost(f"{self._identity} no longer holds the lease {LEASE_NAME}")
+            self.check()
+
+    def check(self) -> None:
+        """Asked before every write: a process that was frozen for a while must not act on what it knew before.
+
+        Raises LeaseLost where the lease was not renewed in time.
+        """
+        if _now() - self._renewed >= self._times.deadline:
+            raise LeaseLost(f"{self._identity} could not renew the lease {LEASE_NAME} in time")
 
     async def release(self) -> None:
         """Let the next one lead at once. Failing is harmless: the lease runs out by itself."""

@@ -34,13 +34,15 @@ class Engine:
     """Must be made inside the event loop."""
 
     def __init__(self, settings: Settings, own_namespace: str, cluster: Cluster, metrics: Metrics) -> None:
-        self.jobs, self._metrics = Jobs(), metrics
+        self.jobs, self._metrics, self._elected = Jobs(), metrics, settings.election
         self.election = Election(cluster, settings.lease_namespace or own_namespace, settings.identity, utc_now)
         self._queue: KeyedQueue[JobKey] = KeyedQueue(self._pass, settings.concurrency)
         self._mirrors = self._make_mirrors(cluster, settings.namespaces or (None,))
         self._children = Children(cluster, self._mirrors, settings.trainer_image)
         self._recorder = Recorder(cluster, settings.identity, utc_now)
-        self._reconciler = Reconciler(cluster, self.jobs, self._children, self._recorder, metrics, utc_now)
+        self._reconciler = Reconciler(
+            cluster, self.jobs, self._children, self._recorder, metrics, utc_now, self._check_lead
+        )
         self._poller = ProgressPoller(self.jobs, self._pods_of, self._queue.mark)
         self._register_metrics()
 
@@ -54,8 +56,7 @@ class Engine:
                 self._children.forget(record.uid)
                 self._queue.forget(key)
             return
-        if self.jobs.keep(raw):
-            self._queue.mark(key)
+        self._queue.mark(self.jobs.keep(raw))
 
     def is_ready(self) -> bool:
         """Whether every mirror holds its first list."""
@@ -90,6 +91,10 @@ class Engine:
         finally:
             self._metrics.passes.labels(result).observe(time.perf_counter() - started)
         return due
+
+    def _check_lead(self) -> None:
+        if self._elected:
+            self.election.check()
 
     def _make_mirrors(self, cluster: Cluster, namespaces: tuple[str | None, ...]) -> Mirrors:
         mirrors = Mirrors()

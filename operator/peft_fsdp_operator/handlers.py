@@ -130,4 +130,11 @@ async def _until_one_ends(*parts: Coroutine[Any, Any, None]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
     for task in done:
         if error := task.exception():
-            raise error
+            raise _innermost(error)
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """The first error itself, out of the groups that task groups put around it."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

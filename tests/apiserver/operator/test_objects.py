@@ -116,6 +116,24 @@ async def test_a_pod_of_somebody_else_is_reported_and_not_touched(world):
     assert "deletionTimestamp" not in found["metadata"]
 
 
+async def test_a_job_that_is_deleted_and_applied_again_starts_anew(world):
+    first = await world.submit()
+    await world.until_pods("tune-1-0", "tune-1-1")
+    await world.delete(JOBS, "tune")
+    second = await world.submit()
+
+    async def owners():
+        found = [*(await world.pods()).values(), await world.find(SERVICES), await world.find(CONFIGMAPS)]
+        return {one["metadata"]["ownerReferences"][0]["uid"] for one in found if one}
+
+    async def renewed():
+        return await owners() == {second["metadata"]["uid"]} and len(await world.pods()) == 2
+
+    await until(renewed, owners)
+    assert first["metadata"]["uid"] != second["metadata"]["uid"]
+    assert (await world.status())["attempt"] == 1
+
+
 async def test_a_refused_pod_is_told_in_the_api_servers_words(world, api_server):
     quota = ("create", "quota", "none", "--hard=pods=1", "-n", world.namespace)
     api_server.kubectl(*quota)
