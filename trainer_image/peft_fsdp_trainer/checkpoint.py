@@ -89,6 +89,12 @@ class Checkpoints:
         if self._ranks.is_first:
             self._commit(folder, facts)
 
+    def close(self) -> None:
+        """Wait for what is being written and uploaded."""
+        self.finish()
+        if self._hub is not None:
+            self._hub.wait()
+
     def resume(self, trainee: Trainee) -> bool:
         """Load the newest committed checkpoint into `trainee`; false where there is none."""
         folder = self._ranks.decide(self._newest)

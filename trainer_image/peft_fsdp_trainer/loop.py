@@ -67,7 +67,7 @@ class Loop:
                 self._step(batches)
                 if position.step >= self.total_steps:
                     break
-        self.checkpoints.finish()
+        self.checkpoints.close()
         self.facts.steps, self.facts.epochs = position.step, position.epoch + position.row / self.plan.rows
         self.facts.tokens, self.facts.seconds = self._figures.tokens, self._figures.seconds
         self.facts.loss, self.facts.eval_loss = self._figures.loss, self._figures.eval_loss
@@ -131,7 +131,7 @@ class Loop:
         step = self.trainee.position.step
         if step != self.checkpoints.last_step:
             self.checkpoints.save(self.trainee)
-        self.checkpoints.finish()
+        self.checkpoints.close()
         raise Preempted(f"asked to stop; the state after step {step} of {self.total_steps} is saved", step=step)
 
     def _evaluate(self) -> None:
@@ -153,6 +153,7 @@ class Loop:
         self.trackers.log({"eval_loss": self._figures.eval_loss}, position.step)
         self.reporter.stage(Stage.TRAIN, self.total_steps)
         self.reporter.advance(position.step)
+        self._report()
 
     def _log(self) -> None:
         """A line and the trackers' point for the steps since the last one."""

@@ -94,7 +94,9 @@ class Output:
     def begin_folder(self, place: Path) -> Path:
         """An empty folder beside `place`, for several ranks to write into."""
         partial = place.with_name(f".{place.name}.partial-{self.attempt}")
-        shutil.rmtree(partial, ignore_errors=True)
+        # Two attempts never run at once: what lies here was left by one that died.
+        for stale in place.parent.glob(f".{place.name}.partial-*"):
+            shutil.rmtree(stale)
         partial.mkdir(parents=True)
         return partial
 

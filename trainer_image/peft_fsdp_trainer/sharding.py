@@ -44,7 +44,8 @@ class Sharding:
     def shard_layer(self, layer: nn.Module) -> None:
         """Prepare and shard one decoder layer that has its weights."""
         if self.compile:
-            layer.compile()
+            # The forward alone: FSDP's hooks, which gather and free, stay outside of the graph.
+            layer.forward = torch.compile(layer.forward)
         if self.spec.activation_checkpointing:
             _recompute_activations(layer)
         if self.spec.activation_offload:
@@ -75,10 +76,11 @@ def plan_sharding(spec: FsdpSpec, precision: Precision, ranks: Ranks, compile_la
     """The mesh and the policies of a run.
 
     Raises:
-        Unsupported: FSDP1 on a CPU, or hybrid sharding with a number of ranks that the nodes do not share evenly.
+        Unsupported: FSDP1, or hybrid sharding with a number of ranks that the nodes do not share evenly.
     """
-    if spec.version == 1 and ranks.device.type == "cpu":
-        raise Unsupported("fsdp.version 1 runs on GPUs only; use version 2, which shards on CPUs too")
+    if spec.version == 1:
+        where = "runs on GPUs only" if ranks.device.type == "cpu" else "is not in this trainer image"
+        raise Unsupported(f"fsdp.version 1 {where}; use version 2, which gives the same numbers and needs less memory")
     offload: OffloadPolicy = OffloadPolicy()
     if spec.cpu_offload:
         offload = CPUOffloadPolicy(pin_memory=ranks.device.type == "cuda")

@@ -35,12 +35,14 @@ class Ending:
     message: str = ""
 
 
-def run_ranks(function: Callable[..., Any], world_size: int, folder: Path, *arguments: Any) -> list[Ending]:
+def run_ranks(
+    function: Callable[..., Any], world_size: int, folder: Path, *arguments: Any, ranks_per_node: int | None = None
+) -> list[Ending]:
     """Call `function(*arguments)` in each rank; its value must be JSON. Errors but TrainerError fail the test."""
     folder.mkdir(parents=True, exist_ok=True)
-    port = _free_port()
+    place = (world_size, ranks_per_node or world_size, _free_port())
     processes = [
-        _context.Process(target=_rank_main, args=(function, rank, world_size, port, folder, arguments), daemon=True)
+        _context.Process(target=_rank_main, args=(function, rank, place, folder, arguments), daemon=True)
         for rank in range(world_size)
     ]
     for process in processes:
@@ -60,9 +62,9 @@ class Recorder(Reporter):
 
     def training(self, progress: TrainingProgress) -> None:
         super().training(progress)
-        self.last = progress
-        if progress.loss is not None:
+        if progress.loss is not None and (self.last is None or self.last.step != progress.step):
             self.losses.append(progress.loss)
+        self.last = progress
 
     def advance(self, done: int, total: int | None = None) -> None:
         super().advance(done, total)
@@ -87,12 +89,14 @@ def train_rank(config: TrainerConfig, stop_at: int | None = None, stop_rank: int
 
 
 def _rank_main(
-    function: Callable[..., Any], rank: int, world_size: int, port: int, folder: Path, arguments: tuple[Any, ...]
+    function: Callable[..., Any], rank: int, place: tuple[int, int, int], folder: Path, arguments: tuple[Any, ...]
 ) -> None:
     import torch
 
     torch.set_num_threads(1)
-    rank_environment = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world_size, "LOCAL_WORLD_SIZE": world_size}
+    world_size, on_node, port = place
+    local = rank % on_node
+    rank_environment = {"RANK": rank, "LOCAL_RANK": local, "WORLD_SIZE": world_size, "LOCAL_WORLD_SIZE": on_node}
     os.environ.update({key: str(value) for key, value in rank_environment.items()})
     os.environ.update({"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "HF_HUB_OFFLINE": "1"})
     result = folder / f"result-{rank}.json"

@@ -42,7 +42,7 @@ def test_the_adapter_arrives_in_a_private_repository(tmp_path):
         done = _push(_adapter(tmp_path), hub.address)
     assert done.returncode == 0, done.stderr
     assert hub.files["adapter_config.json"] == b'{"r": 8}'
-    assert {(made["name"], made["private"]) for made in hub.repositories} == {("adapter", True)}
+    assert {(made["name"], made["visibility"]) for made in hub.repositories} == {("adapter", "private")}
     assert "Bearer hf_secret" in hub.tokens
 
 

@@ -35,6 +35,7 @@ def test_wandb_writes_an_offline_run(make_config, tmp_path):
 
 def test_mlflow_holds_the_losses(make_config, tmp_path):
     store = tmp_path / "mlruns"
-    losses = _run(make_config, tmp_path, "mlflow", MLFLOW_TRACKING_URI=f"file://{store}")["losses"]
+    environment = {"MLFLOW_TRACKING_URI": f"file://{store}", "MLFLOW_ALLOW_FILE_STORE": "true"}
+    losses = _run(make_config, tmp_path, "mlflow", **environment)["losses"]
     (metric,) = store.glob("*/*/metrics/loss")
     assert [float(line.split()[1]) for line in metric.read_text().splitlines()] == pytest.approx(losses)

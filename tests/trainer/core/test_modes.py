@@ -1,0 +1,55 @@
+"""Every way to spread and to compute that the spec offers trains to the same losses as the default."""
+
+import pytest
+
+from tests.trainer.core.gang import run_ranks, train_rank
+
+MODES = [
+    {"fsdp": {"sharding": "none"}},
+    {"fsdp": {"cpuOffload": True}},
+    {"fsdp": {"activationOffload": True}},
+    {"fsdp": {"activationCheckpointing": False}},
+    {"fsdp": {"activationCheckpointing": False, "reshardAfterForward": False}},
+    {"training": {"precision": "float16"}},
+    {"training": {"precision": "float32"}},
+    {"dataset": {"packing": False}, "training": {"gradientAccumulation": 2, "batchSize": 1}},
+]
+
+
+def _losses(config, world_size, folder, **places):
+    return run_ranks(train_rank, world_size, folder, config, **places)[0].value["losses"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", MODES)
+def test_two_ranks_train_as_by_default(make_config, tmp_path, mode):
+    same_rows = {"dataset": mode["dataset"]} if "dataset" in mode else {}
+    default = _losses(make_config("uid-1", "default", **same_rows), 2, tmp_path / "default")
+    ran = _losses(make_config("uid-2", "mode", **mode), 2, tmp_path / "mode")
+    assert len(ran) == 4
+    assert ran == pytest.approx(default, rel=5e-3)
+
+
+def compiled_frames(config):
+    from torch._dynamo.utils import counters
+
+    losses = train_rank(config)["losses"]
+    return {"losses": losses, "frames": counters["frames"]["ok"], "graphs": counters["stats"]["unique_graphs"]}
+
+
+@pytest.mark.slow
+def test_compiled_layers_train_as_by_default(make_config, tmp_path):
+    default = _losses(make_config("uid-1", "default"), 2, tmp_path / "default")
+    compiled = make_config("uid-2", "compiled", training={"compile": True})
+    ran = run_ranks(compiled_frames, 2, tmp_path / "compiled", compiled)[0].value
+    assert ran["graphs"] > 0
+    assert ran["losses"] == pytest.approx(default, rel=5e-3)
+
+
+@pytest.mark.slow
+def test_hybrid_sharding_trains_as_full_sharding(make_config, tmp_path):
+    training = {"batchSize": 1}
+    full = make_config("uid-1", "full", training=training)
+    hybrid = make_config("uid-2", "hybrid", training=training, fsdp={"sharding": "hybrid"}, workers={"nodes": 2})
+    expected = _losses(full, 4, tmp_path / "full")
+    assert _losses(hybrid, 4, tmp_path / "hybrid", ranks_per_node=2) == pytest.approx(expected, rel=1e-3)
