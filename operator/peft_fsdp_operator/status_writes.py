@@ -12,12 +12,14 @@ def seconds_to_wait(before: JobStatus, after: JobStatus, since_last: float) -> f
     """How long the difference can wait, given the seconds since the last write; 0 means write now."""
     if _without_figures(before) != _without_figures(after):
         return 0.0
-    interval = COUNTS_INTERVAL if before.workers != after.workers else PROGRESS_INTERVAL
+    starting = (before.workers, before.waiting) != (after.workers, after.waiting)
+    interval = COUNTS_INTERVAL if starting else PROGRESS_INTERVAL
     return max(0.0, interval - since_last)
 
 
 def _without_figures(status: JobStatus) -> dict[str, object]:
-    """The status without counts, progress and sentences that hold them."""
-    kept = status.model_dump(exclude={"workers", "progress", "checkpoint", "conditions"})
+    """The status without counts, progress, sentences that hold them, and which of several workers is named."""
+    kept = status.model_dump(exclude={"workers", "waiting", "progress", "checkpoint", "conditions"})
+    kept["waiting"] = status.waiting.reason if status.waiting else None
     kept["conditions"] = [(one.type, one.status, one.reason, one.observed_generation) for one in status.conditions]
     return kept

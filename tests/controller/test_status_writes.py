@@ -6,7 +6,7 @@ from peft_fsdp_api.status import Phase, ProgressStatus, Waiting, WorkerCounts
 from peft_fsdp_operator.status_writes import seconds_to_wait
 from tests.controller.builders import status
 
-BEFORE = status(Phase.STARTING)
+BEFORE = status(Phase.STARTING, waiting=Waiting(reason="ErrImagePull", message="no such tag"))
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,7 @@ BEFORE = status(Phase.STARTING)
         ({"waiting": Waiting(reason="Unschedulable", message="no node")}, 0, 0),
         ({"workers": WorkerCounts(desired=2, running=1)}, 0.25, 0.75),
         ({"workers": WorkerCounts(desired=2, running=1)}, 5, 0),
+        ({"waiting": Waiting(reason="ErrImagePull", message="another")}, 0.5, 0.5),
         ({"progress": ProgressStatus(stage="train", step=3)}, 4, 6),
         ({"progress": ProgressStatus(stage="train", step=3)}, 11, 0),
     ],
