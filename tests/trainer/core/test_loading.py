@@ -80,7 +80,7 @@ def held_and_all(folder, quantized: bool) -> list[int]:
 
 
 @pytest.mark.parametrize("quantized", [False, True])
-@pytest.mark.parametrize("world_size", [2, 4])
+@pytest.mark.parametrize("world_size", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_each_rank_holds_its_share_of_the_bytes(base_model, tmp_path, world_size, quantized):
     for ending in run_ranks(held_and_all, world_size, tmp_path, base_model, quantized):
         held, whole = ending.value

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
 from peft_fsdp_trainer.data import Batches, prepare
 from tests.trainer.core.gang import run_ranks, train_rank
@@ -38,9 +38,9 @@ def _loss(model, config):
 
 LORA_KINDS = [
     {},
-    {"variant": "dora"},
-    {"variant": "rslora", "targets": ["q_proj", "v_proj"]},
-    {"modulesToSave": ["lm_head"]},
+    pytest.param({"variant": "dora"}, marks=pytest.mark.slow),
+    pytest.param({"variant": "rslora", "targets": ["q_proj", "v_proj"]}, marks=pytest.mark.slow),
+    pytest.param({"modulesToSave": ["lm_head"]}, marks=pytest.mark.slow),
 ]
 
 
@@ -57,6 +57,19 @@ def test_the_adapter_gives_the_loss_that_the_trainer_saw(make_config, tmp_path, 
     assert after == pytest.approx(ended["eval_loss"], rel=1e-5)
 
 
+@pytest.mark.slow
+def test_an_adapter_of_a_4_bit_base_gives_the_loss_that_the_trainer_saw(make_config, tmp_path):
+    config = make_config(quantization={"scheme": "nf4"}, dataset={"evalSplit": "test"})
+    ended = _run(config, 2, tmp_path / "run")
+    nf4 = BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16, bnb_4bit_quant_storage=torch.bfloat16)  # fmt: skip
+    base = AutoModelForCausalLM.from_pretrained(config.model.source, dtype=torch.bfloat16, quantization_config=nf4)
+    tuned = PeftModel.from_pretrained(base, f"{config.paths.output}/adapter")
+    assert _loss(tuned, config) == pytest.approx(ended["eval_loss"], rel=1e-3)
+
+
+@pytest.mark.slow
 def test_merging_gives_the_model_that_peft_merges(make_config, tmp_path):
     config = make_config(lora={"variant": "dora"}, output={"merge": True})
     _run(config, 2, tmp_path / "run")

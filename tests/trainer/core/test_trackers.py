@@ -7,6 +7,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from tests.trainer.core.gang import run_ranks, train_rank
 
+pytestmark = pytest.mark.slow
+
 
 def with_environment(config, environment):
     os.environ.update(environment)
