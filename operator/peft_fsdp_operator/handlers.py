@@ -7,7 +7,7 @@ is no handler that would make it add a finalizer or an annotation.
 import asyncio
 import logging
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, cast
 
 import kopf
 
@@ -65,6 +65,8 @@ async def _watch_jobs(settings: Settings, credentials: Credentials, cluster: Clu
     await kopf.operator(
         registry=_registry(credentials, cluster, engine),
         settings=_kopf_settings(settings),
+        # Left to itself, kopf asks the password file for the user's name, and the image's user has none.
+        identity=cast(Any, settings.identity),
         standalone=True,
         clusterwide=not settings.namespaces,
         namespaces=settings.namespaces,
