@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from dev.cluster.instance import Cluster as Instance
-from peft_fsdp_operator.cluster import Cluster, find_credentials, open_session
+from peft_fsdp_operator.cluster import CLAIMS, Cluster, find_credentials, open_session
 from tests.apiserver.operator.world import World, operator_process
 
 
@@ -59,7 +59,8 @@ async def open_world(instance: Instance, namespace: str) -> AsyncIterator[World]
     session.headers["User-Agent"] = "tests"  # not to be taken for the operator in the audit log
     try:
         world = World(Cluster(session, credentials.server), namespace)
-        await world.make_claim()
+        if await world.find(CLAIMS, "models") is None:
+            await world.make_claim()
         yield world
     finally:
         await session.close()
