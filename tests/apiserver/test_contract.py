@@ -65,7 +65,7 @@ CHANGES: dict[str, Any] = {
     "dataset": {"evalSplit": "test"},
     "lora": {"rank": 8},
     "quantization": {"scheme": "nf4"},
-    "fsdp": {"version": 1},
+    "fsdp": {"sharding": "none"},
     "training": {"seed": 1},
     "evaluation": {"every": {"steps": 5}},
     "checkpoint": {"keep": 5},

@@ -76,11 +76,8 @@ def plan_sharding(spec: FsdpSpec, precision: Precision, ranks: Ranks, compile_la
     """The mesh and the policies of a run.
 
     Raises:
-        Unsupported: FSDP1, or hybrid sharding with a number of ranks that the nodes do not share evenly.
+        Unsupported: hybrid sharding with a number of ranks that the nodes do not share evenly.
     """
-    if spec.version == 1:
-        where = "runs on GPUs only" if ranks.device.type == "cpu" else "is not in this trainer image"
-        raise Unsupported(f"fsdp.version 1 {where}; use version 2, which gives the same numbers and needs less memory")
     offload: OffloadPolicy = OffloadPolicy()
     if spec.cpu_offload:
         offload = CPUOffloadPolicy(pin_memory=ranks.device.type == "cuda")

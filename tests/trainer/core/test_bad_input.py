@@ -26,14 +26,6 @@ def test_a_bad_run_ends_with_its_reason(make_config, tmp_path, sections, reason,
     assert words in ended["message"]
 
 
-def test_fsdp1_is_refused_on_a_cpu(make_config, tmp_path):
-    config = make_config()
-    config = config.model_copy(update={"fsdp": config.fsdp.model_copy(update={"version": 1})})
-    ended = run_ranks(train_rank, 1, tmp_path / "run", config)[0].value
-    assert ended["reason"] == "Unsupported"
-    assert "fsdp.version 1" in ended["message"]
-
-
 def test_a_loss_that_is_not_finite_names_its_step_on_every_rank(make_config, tmp_path):
     base = make_base_model(tmp_path / "broken")
     shard = sorted(base.glob("*.safetensors"))[-1]
