@@ -3,6 +3,7 @@
 from pydantic import ValidationError
 
 from .names import TERMINATION_MESSAGE_BYTES
+from .progress import TrainingProgress
 from .reasons import Reason
 from .schema import ApiModel
 from .status import AdapterStatus, CheckpointStatus
@@ -23,6 +24,8 @@ class Outcome(ApiModel):
     """Global rank that failed first."""
     step: int | None = None
     """Optimizer step it had reached."""
+    training: TrainingProgress | None = None
+    """Last figures of the training; only worker 0 has them."""
     checkpoint: CheckpointStatus | None = None
     """Newest committed checkpoint."""
     adapter: AdapterStatus | None = None

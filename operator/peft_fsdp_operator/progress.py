@@ -7,17 +7,16 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Final
 
 import aiohttp
 from pydantic import ValidationError
 
 from peft_fsdp_api import names
-from peft_fsdp_api.durations import format_duration
 from peft_fsdp_api.progress import Progress
 from peft_fsdp_api.status import Phase, ProgressStatus
 
+from .figures import shown_figures
 from .jobs import JobKey, JobRecord, Jobs
 from .seen import LauncherReport, PodSeen
 
@@ -103,17 +102,4 @@ def summarize(progress: Progress) -> ProgressStatus | None:
     if training is None:
         share = f"{slowest.done}/{slowest.total}" if slowest.total else None
         return status.model_copy(update={"summary": f"{slowest.stage} {share}" if share else str(slowest.stage)})
-    left = training.remaining_seconds
-    return status.model_copy(
-        update={
-            "step": training.step,
-            "total_steps": training.total_steps,
-            "epoch": training.epoch,
-            "loss": training.loss,
-            "eval_loss": training.eval_loss,
-            "learning_rate": training.learning_rate,
-            "tokens_per_second": training.tokens_per_second,
-            "remaining": format_duration(timedelta(seconds=left)) if left is not None else None,
-            "summary": f"{training.step}/{training.total_steps}",
-        }
-    )
+    return status.model_copy(update=shown_figures(training))

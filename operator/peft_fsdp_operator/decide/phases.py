@@ -9,6 +9,7 @@ from peft_fsdp_api.reasons import REASONS, Reason
 from peft_fsdp_api.status import Failure, JobStatus, Phase, WorkerCounts
 
 from ..decision import Decision, Notice
+from ..figures import final_progress
 from ..seen import Observed, PodSeen
 from ..times import seconds_between, stamp, stamp_up
 from .budget import judge
@@ -39,11 +40,13 @@ def succeed(seen: Observed, status: JobStatus, now: datetime) -> Decision:
     outcomes = [outcome for pod in pods if (outcome := _outcome(pod))]
     adapter = next((outcome.adapter for outcome in outcomes if outcome.adapter), status.adapter)
     checkpoint = next((outcome.checkpoint for outcome in outcomes if outcome.checkpoint), status.checkpoint)
+    training = next((outcome.training for outcome in outcomes if outcome.training), None)
     ended = close_attempt(
         status,
         seen.job,
         now,
         phase=Phase.SUCCEEDED,
+        progress=final_progress(training) if training else status.progress,
         completion_time=stamp(now),
         adapter=adapter,
         checkpoint=checkpoint,

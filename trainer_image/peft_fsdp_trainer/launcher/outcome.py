@@ -94,6 +94,7 @@ def _outcome(cause: RankFailure, reports: Mapping[int, RankReport]) -> Outcome:
         traceback=cause.traceback,
         rank=None if succeeded else cause.rank,
         step=cause.step if cause.step is not None else training.step if training else None,
+        training=training,
         checkpoint=first.checkpoint if first else None,
         adapter=first.adapter if first else None,
     )
