@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from peft_fsdp_api.outcome import Outcome
+from peft_fsdp_api.progress import TrainingProgress
 from peft_fsdp_api.reasons import Reason
 from peft_fsdp_api.status import Phase
 from peft_fsdp_operator.decide import decide
@@ -200,3 +202,11 @@ def test_the_first_waiting_worker_is_told():
     decision = look(waiting(1, "ErrImagePull", "no such image"), running(0), then=status(Phase.STARTING))
     assert (decision.status.waiting.worker, decision.status.waiting.message) == (1, "no such image")
     assert look(waiting(0, "InvalidImageName"), pod(1), then=status(Phase.STARTING)).is_stuck
+
+
+def test_a_finished_job_shows_the_last_figures_of_its_outcome():
+    training = TrainingProgress(step=5, total_steps=5, loss=1.23456789, eval_loss=2.0, remaining_seconds=0.4)
+    message = Outcome(reason=Reason.SUCCEEDED, training=training).to_termination_message()
+    progress = look(ended(0, message=message), ended(1)).status.progress
+    assert (progress.stage, progress.summary, progress.remaining) == ("done", "5/5", None)
+    assert (progress.loss, progress.eval_loss) == (1.2346, 2.0)
