@@ -25,6 +25,8 @@ class Export:
 
     skeleton: Skeleton
     tokenizer: Any
+    chat_template: str | None
+    """What the tokenizer gets for its own; None leaves it as the base has it."""
     base: ModelFolder
     config: TrainerConfig
     output: Output
@@ -34,6 +36,8 @@ class Export:
         """Write the folder and move it to its place."""
         with self.output.complete_folder(self.output.adapter) as folder:
             write_adapter(folder, tensors, self.skeleton, self.base)
+            if self.chat_template is not None:
+                self.tokenizer.chat_template = self.chat_template
             self.tokenizer.save_pretrained(folder)
             write_model_card(folder, self.config, self.base, self.facts)
 

@@ -81,7 +81,7 @@ def _train_adapter(config: TrainerConfig, output: Output, ranks: Ranks, reporter
     trackers = start_trackers(config, output, ranks)
     Loop(config, data, ranks, stepper, trainee, checkpoints, trackers, facts, reporter, stop).run()
     trackers.close()
-    export_adapter(Export(skeleton, tokenizer, base, config, output, facts), ranks, reporter)
+    export_adapter(Export(skeleton, tokenizer, data.chat_template, base, config, output, facts), ranks, reporter)
 
 
 def _prepare_data(

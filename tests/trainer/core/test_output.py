@@ -10,6 +10,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
 from peft_fsdp_trainer.data import Batches, prepare
+from tests.trainer.core.conftest import make_base_model
 from tests.trainer.core.gang import run_ranks, train_rank
 
 # PEFT asks transformers by a name that it has renamed.
@@ -80,6 +81,20 @@ def test_merging_gives_the_model_that_peft_merges(make_config, tmp_path):
     for name, value in merged.named_parameters():
         assert value.dtype == torch.bfloat16
         assert torch.allclose(value, expected[name], rtol=1e-2, atol=1e-4), name
+
+
+@pytest.mark.parametrize(("template", "end"), [("chatml", "<|im_end|>"), ("zephyr", "</s>")])
+def test_the_exported_tokenizer_renders_as_the_trainer_did(make_config, tmp_path, template, end):
+    base = make_base_model(tmp_path / "base")
+    (base / "chat_template.jinja").unlink()
+    talk = [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "The lamp."}]
+    data = tmp_path / "talk.jsonl"
+    data.write_text(json.dumps({"messages": talk}) + "\n")
+    dataset = {"source": str(data), "format": "messages", "chatTemplate": template}
+    config = make_config(model={"source": str(base)}, dataset=dataset, training={"maxSteps": 1, "batchSize": 1})
+    _run(config, 1, tmp_path / "run")
+    tokenizer = AutoTokenizer.from_pretrained(f"{config.paths.output}/adapter")
+    assert f"The lamp.{end}" in tokenizer.apply_chat_template(talk, tokenize=False)
 
 
 def test_a_finished_adapter_is_not_trained_again(make_config, tmp_path):

@@ -15,7 +15,7 @@ from .prepared import DataFacts, PreparedData, Report, SplitFacts
 from .rows import read_facts, read_rows
 from .samples import choose_format, holds_messages
 from .sources import open_split
-from .templates import NO_TEMPLATE, choose_template, template_warnings
+from .templates import BUILT_IN, NO_TEMPLATE, choose_template, template_warnings
 from .tokenizing import STAGE, SplitWork, write_split
 
 
@@ -53,7 +53,8 @@ def prepare(spec: DatasetSpec, tokenizer: Any, *, attention: str, cache_dir: Pat
         warnings=template_warnings(template, tokenizer),
     )
     fingerprint = hashlib.sha256(" ".join(folder.name for folder in folders).encode()).hexdigest()
-    return PreparedData(train, evaluation, facts, fingerprint)
+    added = template.jinja if template.name in BUILT_IN else None
+    return PreparedData(train, evaluation, facts, fingerprint, added)
 
 
 def _written(work: SplitWork, cache_dir: Path, report: Report) -> Path:

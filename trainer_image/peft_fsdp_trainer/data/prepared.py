@@ -50,3 +50,6 @@ class PreparedData:
     facts: DataFacts
     fingerprint: str
     """Equal on two machines when they hold the same rows in the same order; compare it across ranks."""
+    chat_template: str | None
+    """Jinja of the built-in template that rendered the messages, which the exported tokenizer must carry to be asked
+    in the same words. None without one: the tokenizer's own was used, or the data needs none."""
