@@ -31,6 +31,7 @@ lock: $(BIN)/uv  ## resolve the dependencies anew into requirements/ (hashes, no
 	for extra in operator trainer; do \
 	  $(UV) pip compile -q pyproject.toml --extra $$extra -c requirements/dev.txt $(LOCK_FLAGS) \
 	    -o requirements/$$extra.txt; done
+	echo 'hatchling>=1.27' | $(UV) pip compile -q - $(LOCK_FLAGS) -o requirements/build.txt
 
 .PHONY: format lint types imports unit check
 format: install  ## rewrite the code in the project's format
