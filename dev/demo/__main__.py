@@ -13,10 +13,12 @@ from dev.demo import walk
 from dev.demo.here import target_from_environment
 from dev.demo.inputs import write_inputs
 from dev.demo.target import DemoError
+from peft_fsdp_trainer.library_noise import silence_known_noise
 
 
 def main() -> int:
     options = _parser().parse_args()
+    silence_known_noise()
     try:
         options.run(options)
     except (DemoError, ClusterError) as error:

@@ -22,6 +22,7 @@ from .launcher.launch import launch
 from .launcher.outcome import outcome_of_error, outcome_of_failure
 from .launcher.settings import LaunchSettings, Limits, make_run_dir, read_placement
 from .launcher.termination import write_termination_message
+from .library_noise import silence_known_noise
 from .local import plan_run, read_job
 from .local_run import run_here
 
@@ -154,6 +155,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _ask(options: argparse.Namespace) -> int:
     # torch and transformers take seconds to import; no other command of this file needs them.
+    silence_known_noise()
     from .ask import ask
 
     try:

@@ -1,6 +1,5 @@
 """The base model's skeleton with the adapter in it, without any weights. `loading` fills it layer by layer."""
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
@@ -83,10 +82,7 @@ def build_skeleton(config: Any, spec: ModelSpec, lora: LoraSpec, dtype: torch.dt
             raise Unsupported(f"{spec.source} cannot be trained as asked: {error}") from error
         causal.config.use_cache = False
         try:
-            with warnings.catch_warnings():
-                # PEFT asks transformers by a name that it has renamed; the user cannot do anything about it.
-                warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
-                peft = get_peft_model(causal, lora_config(lora))
+            peft = get_peft_model(causal, lora_config(lora))
         except ValueError as error:
             raise Unsupported(
                 f"lora.targets or lora.modulesToSave do not fit {spec.source}: {error}",

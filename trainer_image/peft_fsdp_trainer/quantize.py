@@ -3,9 +3,7 @@
 The packed bits are stored as numbers of a float type, because FSDP shards float parameters only.
 """
 
-import logging
-from typing import Any
-
+import bitsandbytes as bnb
 import torch
 from torch import nn
 
@@ -16,7 +14,6 @@ from .precision import TORCH_TYPES
 
 def quantized_linear(linear: nn.Linear, weight: torch.Tensor, spec: QuantizationSpec) -> nn.Linear:
     """A 4-bit linear layer with this weight, on the weight's device; `linear` gives shape and (unquantized) bias."""
-    bnb = _bitsandbytes()
     with torch.device("meta"):
         packed = bnb.nn.Linear4bit(
             linear.in_features,
@@ -50,16 +47,5 @@ def dequantized(linear: nn.Module) -> torch.Tensor:
     assert isinstance(weight, torch.Tensor)
     if state is None:
         return weight.detach()
-    matrix: torch.Tensor = _bitsandbytes().functional.dequantize_4bit(weight.detach(), state)
+    matrix: torch.Tensor = bnb.functional.dequantize_4bit(weight.detach(), state)
     return matrix
-
-
-def _bitsandbytes() -> Any:
-    # On a CPU it says at import that an optional kernel package is missing; it trains without.
-    logger = logging.getLogger("bitsandbytes")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    import bitsandbytes
-
-    logger.setLevel(level)
-    return bitsandbytes

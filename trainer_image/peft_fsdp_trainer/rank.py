@@ -16,6 +16,7 @@ from peft_fsdp_api.reasons import REASONS, exit_code
 from .config_file import read_config
 from .errors import TrainerError
 from .failure import describe, write_failure
+from .library_noise import silence_known_noise
 from .rank_environment import RankEnvironment, read_environment
 from .report import Reporter
 from .stop import StopRequest
@@ -42,6 +43,7 @@ def main() -> int:
 def _train(environment: RankEnvironment, reporter: Reporter, stop: StopRequest) -> None:
     config = read_config(environment.config)
     # torch takes seconds to import; the launcher must see this rank's first report before that.
+    silence_known_noise()
     from .train import train
 
     train(config, reporter, stop)

@@ -12,6 +12,9 @@ from peft_fsdp_trainer.weights import find_weights
 from tests.trainer.core.conftest import make_base_model
 from tests.trainer.core.gang import run_ranks
 
+# PEFT asks transformers by a name that it has renamed.
+pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
+
 LORA = LoraSpec(rank=4, dropout=0.0)
 
 

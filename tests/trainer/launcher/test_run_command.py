@@ -67,10 +67,21 @@ def test_stop_go_on_finish_and_again(tmp_path: Path) -> None:
     assert "step 40/40" in output
 
     assert run_snippet(output) > 0
+    assert "Warning" not in output
+    ask_without_noise(claims)
     code, output = finish(start_run(file, claims))
     assert code == 0, output
     assert "complete already" in output
     assert "step 40/40" not in output
+
+
+def ask_without_noise(claims: Path) -> None:
+    """`peft-fsdp ask` says its two answers and nothing else."""
+    paths = [str(claims / "demo-input" / "base-model"), str(claims / "results" / "tiny" / "adapter")]
+    command = [sys.executable, "-m", "peft_fsdp_trainer", "ask", *paths, "Who are you?"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert result.stderr == ""
+    assert [line.split(":")[0] for line in result.stdout.splitlines()] == ["base model", "with adapter"]
 
 
 def run_snippet(output: str) -> int:
