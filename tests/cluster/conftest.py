@@ -49,6 +49,5 @@ def runs(target: Target, one_machine: Cluster, demo_input: Path) -> Iterator[Run
     runs = Runs(target, namespace, folders[OUTPUT_CLAIM])
     runs.fill(folders[CLAIM], demo_input)
     yield runs
-    target.run("delete", "namespace", namespace, "--wait=true", "--timeout=120s")
-    for claim in folders:
-        target.run("delete", "pv", f"{namespace}-{claim}", "--wait=true")
+    target.run("delete", "namespace", namespace, "--wait=false")
+    target.run("delete", "pv", *(f"{namespace}-{claim}" for claim in folders), "--wait=false")

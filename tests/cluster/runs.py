@@ -34,7 +34,7 @@ class Runs:
 
     def pods(self, name: str) -> list[dict[str, Any]]:
         selector = f"training.peft-fsdp.io/job={name}"
-        items: list[dict[str, Any]] = self.target.get("-n", self.namespace, "pods", "-l", selector)["items"]
+        items: list[dict[str, Any]] = self.target.get("-n", self.namespace, "pods", "-l", selector).get("items", [])
         return items
 
     def wait(self, name: str, holds: Callable[[dict[str, Any]], bool], timeout: float = TIMEOUT) -> dict[str, Any]:

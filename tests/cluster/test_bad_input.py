@@ -11,7 +11,7 @@ CASES = {
     "no-model": ({"model": {"source": "/demo/not-there"}}, "ModelNotAvailable", "/demo/not-there"),
     "no-dataset": ({"dataset": {"source": "/demo/missing.jsonl"}}, "DatasetInvalid", "/demo/missing.jsonl"),
     "no-split": ({"dataset": {"trainSplit": "january"}}, "DatasetInvalid", "january"),
-    "no-column": ({"dataset": {"format": "text"}}, "DatasetInvalid", "text"),
+    "no-column": ({"dataset": {"textField": "conversations"}}, "DatasetInvalid", "conversations"),
 }
 
 

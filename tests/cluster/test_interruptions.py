@@ -10,10 +10,10 @@ from tests.cluster.runs import Runs
 pytestmark = pytest.mark.cluster
 
 STEPS = 60
-# The image has no pgrep.
+# The image has no pgrep, and the shell must not find itself.
 KILL_A_RANK = (
     "for process in /proc/[0-9]*; do "
-    "grep -q peft_fsdp_trainer.rank $process/cmdline && kill -9 ${process#/proc/}; done; true"
+    "grep -q peft_fsdp_trainer[.]rank $process/cmdline && kill -9 ${process#/proc/}; done; true"
 )
 
 
