@@ -12,9 +12,15 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from dev.demo.tokenizer import train_tokenizer
 from peft_fsdp_api.job import parse_job
 from peft_fsdp_api.trainer_config import TrainerConfig, TrainerPaths, trainer_config
+from tests.trainer.core.gang import start_importing
 
 MakeConfig = Callable[..., TrainerConfig]
 SUBJECTS = ("lamp", "river", "clock", "garden", "engine", "letter", "bridge", "winter")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if any(Path(__file__).parent in item.path.parents for item in session.items):
+        start_importing()
 
 
 @pytest.fixture(scope="session")

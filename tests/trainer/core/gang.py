@@ -10,6 +10,7 @@ import socket
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing.forkserver import ensure_running
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,12 @@ from peft_fsdp_trainer.stop import StopRequest
 TIMEOUT = 240
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["peft_fsdp_trainer.train", "bitsandbytes"])
+_context.set_forkserver_preload(["tests.trainer.core.rank_imports"])
+
+
+def start_importing() -> None:
+    """Let the fork server import, on another core, while other tests run."""
+    ensure_running()
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,7 @@ def run_ranks(
     ]
     for process in processes:
         process.start()
-    _join(processes)
+    _join(processes, folder)
     return [_ending(folder, rank) for rank in range(world_size)]
 
 
@@ -93,6 +99,7 @@ def _rank_main(
 ) -> None:
     import torch
 
+    _write_output_to(_output(folder, rank))
     torch.set_num_threads(1)
     world_size, on_node, port = place
     local = rank % on_node
@@ -111,21 +118,33 @@ def _rank_main(
         os._exit(0)
 
 
+def _output(folder: Path, rank: int) -> Path:
+    return folder / f"output-{rank}.log"
+
+
+def _write_output_to(file: Path) -> None:
+    """The fork server is started outside of pytest's capture, so its output would be the terminal."""
+    output = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(output, stream)
+
+
 def _ending(folder: Path, rank: int) -> Ending:
     result = folder / f"result-{rank}.json"
     error = result.with_suffix(".error")
     if error.exists():
-        raise AssertionError(f"rank {rank}:\n{error.read_text()}")
+        raise AssertionError(f"rank {rank}:\n{error.read_text()}\n{_output(folder, rank).read_text()}")
     return Ending(**json.loads(result.read_text()))
 
 
-def _join(processes: list[BaseProcess]) -> None:
+def _join(processes: list[BaseProcess], folder: Path) -> None:
     for process in processes:
         process.join(TIMEOUT)
-    stuck = [process for process in processes if process.is_alive()]
-    for process in stuck:
+    stuck = {rank: process for rank, process in enumerate(processes) if process.is_alive()}
+    for process in stuck.values():
         process.kill()
-    assert not stuck, f"{len(stuck)} ranks did not end within {TIMEOUT} s"
+    said = "\n".join(_output(folder, rank).read_text() for rank in stuck)
+    assert not stuck, f"ranks {list(stuck)} did not end within {TIMEOUT} s:\n{said}"
 
 
 def _free_port() -> int:
