@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from peft_fsdp_api.status import JobStatus
+from peft_fsdp_api.status import JobStatus, Phase
 
 PROGRESS_INTERVAL: Final = 10.0
 COUNTS_INTERVAL: Final = 1.0
@@ -21,5 +21,7 @@ def _without_figures(status: JobStatus) -> dict[str, object]:
     """The status without counts, progress, sentences that hold them, and which of several workers is named."""
     kept = status.model_dump(exclude={"workers", "waiting", "progress", "checkpoint", "conditions"})
     kept["waiting"] = status.waiting.reason if status.waiting else None
+    if status.phase in (Phase.RESTARTING, Phase.SUSPENDING):  # the pod that told of it is about to go
+        kept["checkpoint"] = status.checkpoint
     kept["conditions"] = [(one.type, one.status, one.reason, one.observed_generation) for one in status.conditions]
     return kept

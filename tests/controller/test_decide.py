@@ -6,11 +6,12 @@ import pytest
 
 from peft_fsdp_api.outcome import Outcome
 from peft_fsdp_api.progress import TrainingProgress
-from peft_fsdp_api.reasons import Reason
-from peft_fsdp_api.status import Phase
+from peft_fsdp_api.reasons import REASONS, Reason
+from peft_fsdp_api.status import CheckpointStatus, Phase
 from peft_fsdp_operator.decide import decide
 from peft_fsdp_operator.decision import Shared
 from peft_fsdp_operator.seen import ClaimSeen, Refusal
+from peft_fsdp_operator.status_writes import seconds_to_wait
 from peft_fsdp_operator.times import read_time
 from tests.controller.builders import NOW, at, ended, failed, job, pod, running, seen, status, waiting
 
@@ -210,3 +211,12 @@ def test_a_finished_job_shows_the_last_figures_of_its_outcome():
     progress = look(ended(0, message=message), ended(1)).status.progress
     assert (progress.stage, progress.summary, progress.remaining) == ("done", "5/5", None)
     assert (progress.loss, progress.eval_loss) == (1.2346, 2.0)
+
+
+def test_a_pod_that_stops_for_a_suspension_leaves_its_checkpoint_in_the_status():
+    saved = CheckpointStatus(step=7, path="tune/checkpoints/step-00000007", time=at(0))
+    message = Outcome(reason=Reason.PREEMPTED, checkpoint=saved).to_termination_message()
+    stopping = ended(0, REASONS[Reason.PREEMPTED].exit_code or 1, message, deleted_at=at(0))
+    decision = look(stopping, of=job(suspend=True), then=status(Phase.SUSPENDING))
+    assert decision.status.checkpoint == saved
+    assert seconds_to_wait(status(Phase.SUSPENDING), decision.status, since_last=0) == 0

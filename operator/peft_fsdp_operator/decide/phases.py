@@ -6,7 +6,7 @@ from typing import Any, Final
 from peft_fsdp_api.job import PeftFsdpJob
 from peft_fsdp_api.outcome import Outcome, parse_outcome
 from peft_fsdp_api.reasons import REASONS, Reason
-from peft_fsdp_api.status import Failure, JobStatus, Phase, WorkerCounts
+from peft_fsdp_api.status import CheckpointStatus, Failure, JobStatus, Phase, WorkerCounts
 
 from ..decision import Decision, Notice
 from ..figures import final_progress
@@ -39,7 +39,6 @@ def succeed(seen: Observed, status: JobStatus, now: datetime) -> Decision:
     pods = current_pods(seen, status)
     outcomes = [outcome for pod in pods if (outcome := _outcome(pod))]
     adapter = next((outcome.adapter for outcome in outcomes if outcome.adapter), status.adapter)
-    checkpoint = next((outcome.checkpoint for outcome in outcomes if outcome.checkpoint), status.checkpoint)
     training = next((outcome.training for outcome in outcomes if outcome.training), None)
     ended = close_attempt(
         status,
@@ -49,7 +48,7 @@ def succeed(seen: Observed, status: JobStatus, now: datetime) -> Decision:
         progress=final_progress(training) if training else status.progress,
         completion_time=stamp(now),
         adapter=adapter,
-        checkpoint=checkpoint,
+        checkpoint=newest_checkpoint(seen, status),
         workers=count(seen, status),
         next_attempt_time=None,
     )
@@ -133,6 +132,12 @@ def changed(status: JobStatus, **update: Any) -> JobStatus:
 def current_pods(seen: Observed, status: JobStatus) -> list[PodSeen]:
     """The pods of the attempt that the status speaks of."""
     return [pod for pod in seen.pods if pod.attempt == status.attempt]
+
+
+def newest_checkpoint(seen: Observed, status: JobStatus) -> CheckpointStatus | None:
+    """The checkpoint that worker 0 left when it ended, or else the one known before."""
+    outcomes = (_outcome(pod) for pod in current_pods(seen, status))
+    return next((outcome.checkpoint for outcome in outcomes if outcome and outcome.checkpoint), status.checkpoint)
 
 
 def count(seen: Observed, status: JobStatus) -> WorkerCounts:

@@ -13,7 +13,7 @@ from peft_fsdp_api.status import JobStatus, Phase
 from ..decision import Decision, Notice, Shared
 from ..seen import Observed
 from ..times import read_time
-from .phases import ACTIVE, begin_attempt, changed, close_attempt, count, current_pods, succeed
+from .phases import ACTIVE, begin_attempt, changed, close_attempt, count, current_pods, newest_checkpoint, succeed
 from .running import carry_on, next_deadline, when_beginning, when_failed, when_late
 from .waiting import find_overdue
 
@@ -80,7 +80,9 @@ def _when_stopping(seen: Observed, status: JobStatus, now: datetime) -> Decision
     if not remaining:
         return None
     overdue = find_overdue(remaining, now)
-    waits = changed(status, waiting=overdue, workers=count(seen, status))
+    # Pods that were asked to stop save first, and their last word is there only until they are gone.
+    saved = newest_checkpoint(seen, status)
+    waits = changed(status, waiting=overdue, workers=count(seen, status), checkpoint=saved)
     target = "suspending" if seen.job.spec.suspend else f"attempt {status.attempt + 1}"
     return Decision(
         waits,

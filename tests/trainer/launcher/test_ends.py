@@ -126,13 +126,20 @@ def test_sigterm_reaches_all_ranks_and_the_launcher_waits_for_the_save(start: St
 
 
 def test_ranks_that_do_not_stop_are_killed_after_the_grace_period(start: Start) -> None:
-    launcher = start(HANG, grace=1)
+    launcher = start(f"{REPORTER}reporter.stage(Stage.TRAIN)\n{HANG}", grace=1, peers=300)
     launcher.rank_pid(0), launcher.rank_pid(1)
     time.sleep(0.3)
     launcher.process.send_signal(signal.SIGTERM)
     outcome = launcher.finish(20)
     assert outcome.reason is Reason.PREEMPTED
     assert "were killed" in outcome.message
+
+
+def test_ranks_that_have_not_begun_to_train_get_no_time_to_save(start: Start) -> None:
+    launcher = start(f"{REPORTER}reporter.stage(Stage.RENDEZVOUS)\n{HANG}", grace=300, peers=0.5)
+    launcher.rank_pid(0), launcher.rank_pid(1)
+    launcher.process.send_signal(signal.SIGTERM)
+    assert launcher.finish(20).reason is Reason.PREEMPTED
 
 
 def test_a_second_interrupt_kills_at_once(start: Start) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+from collections.abc import Callable
 
 from peft_fsdp_api.reasons import Reason, exit_code
 
@@ -38,9 +39,11 @@ class StopSignals:
 class Gang:
     """The ranks of this node: they end together."""
 
-    def __init__(self, ranks: list[RankProcess], limits: Limits) -> None:
+    def __init__(self, ranks: list[RankProcess], limits: Limits, has_begun: Callable[[], bool]) -> None:
+        """`has_begun` tells whether a rank has begun to train, so that a stop has something to save."""
         self._ranks = ranks
         self._limits = limits
+        self._has_begun = has_begun
         self._deadline: float | None = None
 
     async def wait(self, signals: StopSignals) -> list[RankExit]:
@@ -59,8 +62,10 @@ class Gang:
             running -= done
             exits += sorted(ended, key=lambda end: end.time)
             if requested in done:
-                log.info("asked to stop; the ranks have %.0f s to save", self._limits.grace)
-                self._stop(self._limits.grace)
+                # Before the training a rank may wait for peers that were stopped before it: nothing would end that.
+                seconds = self._limits.grace if self._has_begun() else self._limits.peers
+                log.info("asked to stop; the ranks have %.0f s to save", seconds)
+                self._stop(seconds)
             for end in ended:
                 self._on_exit(end)
             if insisted in done or (self._deadline is not None and loop.time() >= self._deadline):

@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Final
 
 from peft_fsdp_api.outcome import Outcome
+from peft_fsdp_api.progress import Stage
 from peft_fsdp_api.reasons import REASONS, Reason
 
 from ..config_file import read_config
@@ -18,6 +20,8 @@ from .rendezvous import wait_for_master
 from .run_dir import read_failures, read_reports
 from .server import serve
 from .settings import LaunchSettings
+
+BEFORE_TRAINING: Final = frozenset((Stage.START, Stage.RENDEZVOUS, Stage.DOWNLOAD, Stage.TOKENIZE, Stage.LOAD))
 
 
 async def launch(settings: LaunchSettings) -> Outcome:
@@ -61,7 +65,8 @@ async def _stopped_while_waiting(settings: LaunchSettings, signals: StopSignals)
 async def _run(settings: LaunchSettings, signals: StopSignals, reaper: Reaper) -> Outcome:
     kills_before = cgroup.oom_kills()
     ranks = start_ranks(settings, reaper)
-    exits: list[RankExit] = await Gang(ranks, settings.limits).wait(signals)
+    gang = Gang(ranks, settings.limits, lambda: _has_begun(settings))
+    exits: list[RankExit] = await gang.wait(signals)
     kills_after = cgroup.oom_kills()
     return compose_outcome(
         exits,
@@ -70,3 +75,9 @@ async def _run(settings: LaunchSettings, signals: StopSignals, reaper: Reaper) -
         out_of_memory=kills_after is not None and kills_after > (kills_before or 0),
         stop_requested=signals.requested.is_set(),
     )
+
+
+def _has_begun(settings: LaunchSettings) -> bool:
+    """Whether a rank of this pod has got to the training."""
+    reports = read_reports(settings.run_dir, settings.placement.ranks)
+    return any(report.progress.stage not in BEFORE_TRAINING for report in reports.values())
