@@ -45,12 +45,13 @@ def test_suspend_saves_and_resume_goes_on(runs: Runs) -> None:
     runs.kubectl("patch", "pfj", name, "--type=merge", "-p", '{"spec":{"suspend":true}}')
     suspended = runs.wait_for_phase(name, "Suspended")
     assert runs.pods(name) == []
-    saved = suspended["checkpoint"]["step"]
-    assert saved >= 5
+    saved = suspended["checkpoint"]
+    assert saved["step"] >= 5
     runs.kubectl("patch", "pfj", name, "--type=merge", "-p", '{"spec":{"suspend":false}}')
     ended = runs.wait_for_phase(name, "Succeeded")
     assert ended["restarts"] == {"application": 0, "infrastructure": 0, "preemption": 0}
-    assert f"step {saved}" in runs.target.run("-n", runs.namespace, "logs", f"{name}-{ended['attempt']}-0")
+    logs = runs.kubectl("logs", f"{name}-{ended['attempt']}-0")
+    assert f"resumed from {saved['path']}," in logs
 
 
 def test_deleting_the_job_leaves_the_checkpoints_and_nothing_else(runs: Runs) -> None:
