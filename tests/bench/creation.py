@@ -31,13 +31,14 @@ def job(name: str, nodes: int) -> dict[str, Any]:
 
 
 async def prepare(api: Api) -> None:
-    """The namespace and the claim of the jobs."""
+    """The namespace, and the claim of the jobs with a volume for it, which no pod ever really mounts."""
     await api.post("/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
-    claim = {
-        "metadata": {"name": CLAIM},
-        "spec": {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}},
-    }
-    await api.post(f"/api/v1/namespaces/{NAMESPACE}/persistentvolumeclaims", claim)
+    shared = {"accessModes": ["ReadWriteMany"], "storageClassName": ""}
+    volume = {"capacity": {"storage": "1Gi"}, "hostPath": {"path": "/nonexistent"}, **shared}
+    await api.post("/api/v1/persistentvolumes", {"metadata": {"name": CLAIM}, "spec": volume})
+    claim = {"resources": {"requests": {"storage": "1Gi"}}, "volumeName": CLAIM, **shared}
+    body = {"metadata": {"name": CLAIM}, "spec": claim}
+    await api.post(f"/api/v1/namespaces/{NAMESPACE}/persistentvolumeclaims", body)
 
 
 async def measure(api: Api, nodes: int) -> dict[str, float]:
