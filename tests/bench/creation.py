@@ -96,15 +96,18 @@ def _fresh(pod: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _wait_labelled(api: Api, kind: str, selector: str, count: int) -> None:
-    path = f"/api/v1/namespaces/{NAMESPACE}/{kind}"
-    version = (await api.get(f"{path}?{selector}&limit=1"))["metadata"]["resourceVersion"]
-    seen = 0
-    async with api.session.get(f"{api.server}{path}?{selector}&watch=1&resourceVersion={version}") as response:
-        async for line in response.content:
-            seen += b'"type":"ADDED"' in line[:40]
-            if seen >= count:
-                return
-    raise RuntimeError(f"the watch of {kind} ended with {seen} of {count}")
+    """Until `count` objects exist. The API server may end a watch at any time, so it is opened again."""
+    path = f"/api/v1/namespaces/{NAMESPACE}/{kind}?{selector}"
+    while True:
+        listing = await api.get(path)
+        seen, version = len(listing["items"]), listing["metadata"]["resourceVersion"]
+        if seen >= count:
+            return
+        async with api.session.get(f"{api.server}{path}&watch=1&resourceVersion={version}") as response:
+            async for line in response.content:
+                seen += b'"type":"ADDED"' in line[:40]
+                if seen >= count:
+                    return
 
 
 async def _until_no_pods(api: Api) -> None:
