@@ -53,7 +53,7 @@ class Runs:
         return self.wait(name, lambda status: status.get("phase") == phase, timeout)
 
     def wait_for_step(self, name: str, step: int, attempt: int = 1) -> dict[str, Any]:
-        """The status once the attempt has done `step` optimizer steps, by the logs of worker 0."""
+        """The status once the attempt has done `step` optimizer steps, as status shows it."""
         return self.wait(
             name,
             lambda status: status.get("attempt") == attempt

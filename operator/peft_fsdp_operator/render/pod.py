@@ -13,7 +13,6 @@ from .volumes import render_mounts, render_volumes
 
 USER_ID: Final = 1000
 # Time for a checkpoint after SIGTERM.
-GRACE_SECONDS: Final = 120
 # A mesh's proxy would stand between the ranks and outlive the trainer.
 MESH_OFF: Final = {"sidecar.istio.io/inject": "false", "linkerd.io/inject": "disabled"}
 
@@ -70,7 +69,7 @@ def _pod_spec(job: PeftFsdpJob) -> dict[str, Any]:
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "terminationGracePeriodSeconds": names.TERMINATION_GRACE_SECONDS,
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": USER_ID,
