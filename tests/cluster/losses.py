@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 def evaluation_loss(demo_input: Path, adapter: Path, quantized: bool, max_length: int) -> float:
     """Mean loss per predicted token of the test conversations, each on its own, with the adapter on its base."""
     tokenizer = AutoTokenizer.from_pretrained(adapter)
-    base = AutoModelForCausalLM.from_pretrained(demo_input / "base-model", **_storage(quantized))
+    base = AutoModelForCausalLM.from_pretrained(demo_input / "base-model", **storage(quantized))
     model = PeftModel.from_pretrained(base, str(adapter)).eval()
     total, count = 0.0, 0
     for line in (demo_input / "data" / "test.jsonl").read_text().splitlines():
@@ -24,7 +24,8 @@ def evaluation_loss(demo_input: Path, adapter: Path, quantized: bool, max_length
     return total / count
 
 
-def _storage(quantized: bool) -> dict[str, object]:
+def storage(quantized: bool) -> dict[str, object]:
+    """How `from_pretrained` is asked for the base as the job stored it."""
     if not quantized:
         return {"dtype": torch.bfloat16}
     config = BitsAndBytesConfig(

@@ -9,6 +9,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.cluster.jobs import demo_job
+from tests.cluster.logits import exported_logits, trainer_logits
 from tests.cluster.losses import evaluation_loss
 from tests.cluster.runs import Runs
 
@@ -18,14 +19,23 @@ QUANTIZATION = {"scheme": "nf4", "doubleQuant": True}
 
 
 @pytest.mark.parametrize("sections", [{}, {"quantization": QUANTIZATION}], ids=["lora", "qlora"])
-def test_two_pods_make_an_adapter_with_the_loss_that_the_trainer_saw(runs: Runs, demo_input, sections) -> None:
-    name = runs.apply(demo_job("lora" if not sections else "qlora", **sections))
+def test_two_pods_make_an_adapter_with_the_logits_and_loss_of_the_trainer(
+    runs: Runs, demo_input, tmp_path, sections
+) -> None:
+    job = demo_job("lora" if not sections else "qlora", **sections)
+    name = runs.apply(job)
     status = runs.wait_for_phase(name, "Succeeded")
     folder = runs.output / name / "adapter"
     assert status["adapter"]["path"] == f"{name}/adapter"
     assert status["workers"] == {"desired": 2, "pending": 0, "running": 0, "succeeded": 2, "failed": 0}
     loss = evaluation_loss(demo_input, folder, quantized=bool(sections), max_length=128)
     assert loss == pytest.approx(status["progress"]["evalLoss"], rel=1e-3)
+    base, tokens = demo_input / "base-model", list(range(20, 84))
+    last = runs.output / name / status["checkpoint"]["path"].removeprefix(f"{name}/")
+    trained = trainer_logits(base, last, job["spec"], tokens, tmp_path)
+    exported = exported_logits(base, folder, bool(sections), tokens)
+    assert (trained - exported).norm() <= 1e-3 * trained.norm()
+    assert (trained - exported).abs().max() <= 1e-3 * trained.abs().max()
 
 
 def test_the_adapter_changes_the_answers_of_the_base(runs: Runs, demo_input) -> None:
