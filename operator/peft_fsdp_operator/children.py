@@ -88,7 +88,7 @@ class Children:
         errors = await _all([action for _, action in wanted])
         refusal = None
         for (worker, _), error in zip(wanted, errors, strict=True):
-            if isinstance(error, Refused | NameTaken):
+            if error is not None and _is_for_the_user(error):
                 wait = LEAVING_WAIT if error.reason == LEAVING else REFUSED_WAIT
                 refusal = refusal or Refusal(attempt, worker, error.reason, error.message, now + wait)
             elif error is not None:
@@ -165,6 +165,14 @@ async def _all(actions: Iterable[Awaitable[T]]) -> list[ApiError | None]:
             raise result
         errors.append(result if isinstance(result, ApiError) else None)
     return errors
+
+
+def _is_for_the_user(error: ApiError) -> bool:
+    """Whether the API server's words belong into the status: what it refuses, and what it could not ask.
+
+    Error 500 is an admission webhook that does not answer; it may stay like that for long.
+    """
+    return isinstance(error, Refused | NameTaken) or error.status == 500
 
 
 def _raise_first(errors: Iterable[ApiError | None]) -> None:

@@ -17,6 +17,7 @@ from .events import Recorder
 from .jobs import JobKey, JobRecord, Jobs
 from .metrics import PREFIX, Metrics
 from .observe import see_configmap, see_pod, see_service
+from .pod_events import PodEventReader
 from .progress import ProgressPoller
 from .queue import KeyedQueue
 from .reconcile import Reconciler
@@ -44,6 +45,7 @@ class Engine:
             cluster, self.jobs, self._children, self._recorder, metrics, utc_now, self._check_lead
         )
         self._poller = ProgressPoller(self.jobs, self._pods_of, self._queue.mark)
+        self._pod_events = PodEventReader(cluster, self.jobs, self._pods_of, self._queue.mark, utc_now)
         self._register_metrics()
 
     def take(self, kind: str | None, raw: Mapping[str, Any]) -> None:
@@ -78,6 +80,7 @@ class Engine:
                 parts.create_task(mirror.run())
             parts.create_task(self._recorder.run())
             parts.create_task(self._poller.run())
+            parts.create_task(self._pod_events.run())
             parts.create_task(self._queue.run())
 
     async def _pass(self, key: JobKey) -> float | None:

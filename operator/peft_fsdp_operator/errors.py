@@ -52,7 +52,7 @@ class Gone(ApiError):
 
 
 class Refused(ApiError):
-    """403 or 422: quota, admission, rights or validation; the server's words are for the user."""
+    """400, 403 or 422: form, quota, admission, rights or validation; the server's words are for the user."""
 
 
 class Unavailable(ApiError):
@@ -75,7 +75,7 @@ def _type_of(status: int, reason: str) -> type[ApiError]:
         return AlreadyExists if reason == "AlreadyExists" else Conflict
     if status == 410:
         return Gone
-    if status in (403, 422):
+    if status in (400, 403, 422):
         return Refused
     if status == 429 or status >= 500:
         return Unavailable

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from peft_fsdp_api.job import InvalidJob, PeftFsdpJob, parse_job
 
-from .seen import LauncherReport, Refusal
+from .seen import LauncherReport, Refusal, Words
 
 
 class JobKey(NamedTuple):
@@ -31,6 +31,8 @@ class JobRecord:
     raw: Mapping[str, Any]
     refusal: Refusal | None = None
     report: LauncherReport | None = None
+    pod_words: Mapping[str, Words] = field(default_factory=dict)
+    """What events say of pods that do not start, by the pod's uid."""
     written_at: float = float("-inf")
     """When the status was last written, on the event loop's clock."""
     told: int = 0

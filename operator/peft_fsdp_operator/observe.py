@@ -5,6 +5,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from peft_fsdp_api import names
@@ -12,12 +13,17 @@ from peft_fsdp_api.job import PeftFsdpJob
 from peft_fsdp_api.status import JobStatus
 
 from .seen import ChildSeen, ClaimSeen, ContainerEnd, PodSeen, SharedSeen, Words
+from .times import read_time
 
 Raw = Mapping[str, Any]
 
 # What every container goes through on its way; not worth a word.
 ORDINARY_WAITS: Final = frozenset({"", "ContainerCreating", "PodInitializing"})
 OUT_OF_SERVICE: Final = "node.kubernetes.io/out-of-service"
+# The scheduler's words stand in the pod itself, and are newer there.
+TOLD_ELSEWHERE: Final = frozenset({"FailedScheduling"})
+# The kubelet repeats itself at least every five minutes while the trouble lasts; what is older is over.
+WORDS_LAST: Final = timedelta(minutes=6)
 
 
 def see_pod(raw: Raw) -> PodSeen | None:
@@ -74,6 +80,19 @@ def see_claim(raw: Raw | None, name: str, field: str) -> ClaimSeen:
         return ClaimSeen(name, field, None)
     modes = (raw.get("status") or {}).get("accessModes") or raw["spec"].get("accessModes") or []
     return ClaimSeen(name, field, tuple(modes))
+
+
+def newest_words(events: Iterable[Raw], now: datetime) -> dict[str, Words]:
+    """What was said last of each pod, by the pod's uid, where it was said lately."""
+    newest: dict[str, tuple[datetime, Words]] = {}
+    for event in events:
+        uid, reason = event["involvedObject"].get("uid") or "", event.get("reason") or "Warning"
+        said_at = _said_at(event)
+        if reason in TOLD_ELSEWHERE or said_at is None or now - said_at > WORDS_LAST:
+            continue
+        if uid not in newest or said_at >= newest[uid][0]:
+            newest[uid] = said_at, Words(reason, event.get("message") or reason)
+    return {uid: words for uid, (_, words) in newest.items()}
 
 
 def is_fenced(node: Raw | None) -> bool:
@@ -164,3 +183,10 @@ def _init_failure(containers: Iterable[Raw]) -> ContainerEnd | None:
             message = f"init container {entry['name']} failed: {end.message or end.reason}"
             return ContainerEnd(end.exit_code, end.reason, message, end.finished_at)
     return None
+
+
+def _said_at(event: Raw) -> datetime | None:
+    """When an event happened last, in whichever field its author wrote it."""
+    series = event.get("series") or {}
+    text = series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime")
+    return read_time(text) if text else None

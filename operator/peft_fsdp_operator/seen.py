@@ -141,3 +141,5 @@ class Observed:
     """Nodes that are gone or fenced: pods on them cannot run any more."""
     refusal: Refusal | None = None
     report: LauncherReport | None = None
+    pod_words: Mapping[str, Words] = field(default_factory=dict)
+    """What events say of pods that do not start, by the pod's uid."""

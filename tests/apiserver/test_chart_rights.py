@@ -87,10 +87,17 @@ def live_through(release: Release, namespace: str, node: str | None) -> None:
     disturb_children(release, namespace)
     cluster.kubectl("delete", "-n", namespace, f"pod/{JOB}-1-0", "--wait=false")
     wait_for("the second gang", lambda: get(cluster, namespace, f"pod/{JOB}-2-0", f"pod/{JOB}-2-1").get("items"))
+    bind(cluster, namespace, f"{JOB}-2-0", node or "node-that-is-gone")
+    wait_for("a look at the events of a pod that waits without a word", lambda: has_read_events(release, namespace))
     for worker in (0, 1):
         set_succeeded(cluster, namespace, f"{JOB}-2-{worker}")
     wait_for("phase Succeeded", lambda: phase(release, namespace) == "Succeeded")
     wait_for("the end of the Service", lambda: not get(cluster, namespace, f"service/{JOB}"))
+
+
+def has_read_events(release: Release, namespace: str) -> bool:
+    asked = asked_by(USER, release.cluster.audit_log)
+    return any((one.verb, one.resource) == ("list", "events") and f"/{namespace}/" in one.path for one in asked)
 
 
 def disturb_children(release: Release, namespace: str) -> None:

@@ -10,7 +10,7 @@ from peft_fsdp_api.reasons import REASONS, Reason
 from peft_fsdp_api.status import CheckpointStatus, Phase
 from peft_fsdp_operator.decide import decide
 from peft_fsdp_operator.decision import Shared
-from peft_fsdp_operator.seen import ClaimSeen, Refusal
+from peft_fsdp_operator.seen import ClaimSeen, Refusal, Words
 from peft_fsdp_operator.status_writes import seconds_to_wait
 from peft_fsdp_operator.times import read_time
 from tests.controller.builders import NOW, at, ended, failed, job, pod, running, seen, status, waiting
@@ -203,6 +203,14 @@ def test_the_first_waiting_worker_is_told():
     decision = look(waiting(1, "ErrImagePull", "no such image"), running(0), then=status(Phase.STARTING))
     assert (decision.status.waiting.worker, decision.status.waiting.message) == (1, "no such image")
     assert look(waiting(0, "InvalidImageName"), pod(1), then=status(Phase.STARTING)).is_stuck
+
+
+def test_events_speak_for_pods_that_are_silent_themselves():
+    words = {pod(1).uid: Words("FailedMount", "secret not found"), pod(0).uid: Words("FailedMount", "older")}
+    mounting = look(waiting(0, "ErrImagePull"), pod(1), then=status(Phase.STARTING), pod_words=words)
+    assert mounting.status.waiting.reason == "ErrImagePull"
+    silent = look(running(0), pod(1), then=status(Phase.STARTING), pod_words=words).status.waiting
+    assert (silent.worker, silent.reason, silent.message) == (1, "FailedMount", "secret not found")
 
 
 def test_a_finished_job_shows_the_last_figures_of_its_outcome():

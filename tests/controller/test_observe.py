@@ -3,9 +3,9 @@
 import pytest
 
 from peft_fsdp_api.status import Phase
-from peft_fsdp_operator.observe import claims_of, is_fenced, see_claim, see_pod, see_status
+from peft_fsdp_operator.observe import claims_of, is_fenced, newest_words, see_claim, see_pod, see_status
 from peft_fsdp_operator.render import render_pods
-from tests.controller.builders import job
+from tests.controller.builders import NOW, at, job
 
 
 def raw(**status):
@@ -87,3 +87,26 @@ def test_a_pending_claim_says_what_it_asks_for():
     pending = see_claim({"spec": {"accessModes": ["ReadWriteMany"]}, "status": {"phase": "Pending"}}, "c", "f")
     assert pending.access_modes == ("ReadWriteMany",)
     assert see_claim(None, "c", "f").access_modes is None
+
+
+def event(uid, message, after=0.0, reason="FailedMount", **fields):
+    return {"involvedObject": {"uid": uid}, "reason": reason, "message": message, "lastTimestamp": at(after), **fields}
+
+
+def test_the_last_words_about_each_pod_are_kept():
+    events = [event("a", "new", after=-1), event("a", "old", after=-9), event("b", "other")]
+    assert {uid: words.message for uid, words in newest_words(events, NOW).items()} == {"a": "new", "b": "other"}
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (event("a", "old", after=-400), False),
+        (event("a", "0/3 nodes", reason="FailedScheduling"), False),
+        (event("a", "series", lastTimestamp=None, eventTime=at(-400), series={"lastObservedTime": at(-5)}), True),
+        (event("a", "new api", lastTimestamp=None, eventTime="2026-11-22T11:59:59.123456Z"), True),
+        (event("a", "no time", lastTimestamp=None), False),
+    ],
+)
+def test_words_that_are_old_or_stand_elsewhere_are_left_out(said, told):
+    assert ("a" in newest_words([said], NOW)) is told

@@ -21,7 +21,8 @@ test compares. tests/apiserver/test_chart_rights.py runs a job under them and fa
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
   verbs: [get]
+# What happened to a job is posted; what the kubelet says of a pod that does not start is read.
 - apiGroups: [""]
   resources: [events]
-  verbs: [create]
+  verbs: [create, list]
 {{- end -}}

@@ -47,7 +47,7 @@ RIGHTS: Final[dict[tuple[str, str], frozenset[str]]] = {
     ("", "services"): frozenset({"get", "list", "watch", "create", "patch", "delete"}),
     ("", "configmaps"): frozenset({"get", "list", "watch", "create", "patch", "delete"}),
     ("", "persistentvolumeclaims"): frozenset({"get"}),
-    ("", "events"): frozenset({"create"}),
+    ("", "events"): frozenset({"create", "list"}),
     ("", "nodes"): frozenset({"get"}),
     ("coordination.k8s.io", "leases"): frozenset({"get", "create", "update"}),
 }

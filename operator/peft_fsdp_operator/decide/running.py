@@ -51,7 +51,7 @@ def when_late(seen: Observed, status: JobStatus, now: datetime) -> Decision | No
         return None
     spec = seen.job.spec
     if status.running_since is None:
-        waiting = find_waiting(current_pods(seen, status), _refusal(seen, status))
+        waiting = find_waiting(current_pods(seen, status), _refusal(seen, status), seen.pod_words)
         why = f": {waiting.reason}: {waiting.message}" if waiting else ""
         said = f"not all pods ran within startDeadline {spec.start_deadline}{why}"
         reason = Reason.START_DEADLINE_EXCEEDED
@@ -84,7 +84,7 @@ def carry_on(seen: Observed, status: JobStatus, now: datetime) -> Decision:
         return _create_missing(seen, status, now)
     all_run = all(pod.has_started for pod in pods)
     refusal = _refusal(seen, status)
-    waiting = find_waiting(pods, refusal)
+    waiting = find_waiting(pods, refusal, seen.pod_words)
     phase = Phase.RUNNING if all_run else Phase.STARTING
     moved = changed(
         _with_report(seen, status),
@@ -122,7 +122,7 @@ def _create_missing(seen: Observed, status: JobStatus, now: datetime) -> Decisio
     missing = tuple(worker for worker in range(nodes) if worker not in there)
     refusal = _refusal(seen, status)
     held = refusal is not None and now < refusal.retry_at
-    asks = changed(status, waiting=find_waiting(pods, refusal), workers=count(seen, status))
+    asks = changed(status, waiting=find_waiting(pods, refusal, seen.pod_words), workers=count(seen, status))
     return Decision(
         asks,
         asks.waiting.reason if asks.waiting else "CreatingPods",

@@ -1,6 +1,6 @@
 """Why an attempt does not start, in the cluster's own words, and whether that can end by itself. Called by `rules`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -10,24 +10,26 @@ from ..seen import PodSeen, Refusal, Words
 from ..times import read_time
 
 # Somebody has to change the job or an object it names; the cluster alone goes on refusing.
-HOPELESS: Final = frozenset({"InvalidImageName", "ErrImageNeverPull", "NameTaken", "Invalid", "SpecInvalid"})
+HOPELESS: Final = frozenset(
+    {"InvalidImageName", "ErrImageNeverPull", "NameTaken", "Invalid", "BadRequest", "SpecInvalid"}
+)
 
 
-def find_waiting(pods: Iterable[PodSeen], refusal: Refusal | None) -> Waiting | None:
-    """The first worker that waits, or the pod that could not be created."""
+def find_waiting(pods: Iterable[PodSeen], refusal: Refusal | None, pod_words: Mapping[str, Words]) -> Waiting | None:
+    """The first worker that waits, or the pod that could not be created. `pod_words` is what events say."""
     if refusal is not None:
         return Waiting(worker=refusal.worker, reason=refusal.reason, message=refusal.message)
     for pod in sorted(pods, key=lambda one: one.worker):
-        words = _words(pod)
+        words = _words(pod, pod_words)
         if words is not None:
             return Waiting(worker=pod.worker, reason=words.reason, message=words.message)
     return None
 
 
-def _words(pod: PodSeen) -> Words | None:
+def _words(pod: PodSeen, pod_words: Mapping[str, Words]) -> Words | None:
     if pod.has_started or pod.trainer_end is not None:
         return None
-    return pod.unscheduled or pod.waiting
+    return pod.unscheduled or pod.waiting or pod_words.get(pod.uid)
 
 
 def find_overdue(pods: Iterable[PodSeen], now: datetime) -> Waiting | None:

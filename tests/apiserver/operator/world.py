@@ -74,12 +74,12 @@ class World:
             assert response.status < 300, await response.text()
 
     async def run_pod(self, name: str) -> None:
-        await self._report(name, "Running", {"running": {"startedAt": now()}})
+        await self.report(name, "Running", {"running": {"startedAt": now()}})
 
     async def end_pod(self, name: str, code: int, message: str = "", reason: str = "") -> None:
         ended = {"exitCode": code, "reason": reason or ("Completed" if code == 0 else "Error"), "message": message}
         times = {"startedAt": now(), "finishedAt": now()}
-        await self._report(name, "Failed" if code else "Succeeded", {"terminated": {**ended, **times}})
+        await self.report(name, "Failed" if code else "Succeeded", {"terminated": {**ended, **times}})
 
     async def run_all(self, name: str = "tune") -> None:
         for pod in await self.pods(name):
@@ -97,16 +97,24 @@ class World:
         async with self.cluster.session.delete(url, json={"gracePeriodSeconds": 0}) as response:
             assert response.status < 300 or response.status == 404, await response.text()
 
-    async def _report(self, name: str, phase: str, state: dict[str, Any]) -> None:
+    async def report(
+        self,
+        pod: str,
+        phase: str,
+        state: dict[str, Any],
+        of: str = "containerStatuses",
+        name: str = names.TRAINER_CONTAINER,
+    ) -> None:
+        """What a kubelet says of one container."""
         container = {
-            "name": names.TRAINER_CONTAINER,
+            "name": name,
             "image": IMAGE,
             "imageID": "",
             "ready": "running" in state,
             "restartCount": 0,
             "state": state,
         }
-        await self.patch(PODS, name, {"status": {"phase": phase, "containerStatuses": [container]}}, "status")
+        await self.patch(PODS, pod, {"status": {"phase": phase, of: [container]}}, "status")
 
     async def until_phase(self, phase: str, name: str = "tune") -> dict[str, Any]:
         async def reached() -> dict[str, Any] | None:

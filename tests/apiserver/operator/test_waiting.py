@@ -1,0 +1,90 @@
+"""Why a job does not start, as the cluster says it, on the real API server: within ten seconds of its knowing."""
+
+import json
+
+import pytest
+
+from peft_fsdp_operator.cluster import EVENTS
+from tests.apiserver.operator.world import condition, now, until
+
+pytestmark = pytest.mark.apiserver
+WITHIN = 10.0
+
+
+async def until_waiting(world, reason):
+    async def told():
+        waiting = (await world.status()).get("waiting") or {}
+        return waiting if waiting.get("reason") == reason else None
+
+    return await until(told, world.status, seconds=WITHIN)
+
+
+async def test_a_volume_that_cannot_be_mounted_is_told_in_the_kubelets_words(world):
+    await world.submit()
+    pods = await world.until_pods("tune-1-0", "tune-1-1")
+    await world.run_pod("tune-1-0")
+    await world.bind("tune-1-1")
+    await world.report("tune-1-1", "Pending", {"waiting": {"reason": "ContainerCreating"}})
+    said = 'MountVolume.SetUp failed for volume "data" : secret "keys" not found'
+    await say(world, pods["tune-1-1"], "FailedMount", said)
+    waiting = await until_waiting(world, "FailedMount")
+    assert (waiting["worker"], waiting["message"]) == (1, said)
+    await world.run_pod("tune-1-1")
+    assert "waiting" not in await world.until_phase("Running")
+
+
+async def say(world, pod, reason, message):
+    """An event as the kubelet writes it."""
+    about = {"kind": "Pod", "namespace": world.namespace} | {part: pod["metadata"][part] for part in ("name", "uid")}
+    times = {"firstTimestamp": now(), "lastTimestamp": now(), "count": 1}
+    body = {"metadata": {"generateName": "kubelet-"}, "involvedObject": about, "type": "Warning", "reason": reason}
+    await world.cluster.create(EVENTS, world.namespace, {**body, **times, "message": message})
+
+
+async def test_a_container_that_cannot_be_configured_is_told(world):
+    await world.submit(nodes=1)
+    await world.until_pods("tune-1-0")
+    await world.bind("tune-1-0")
+    said = {"reason": "CreateContainerConfigError", "message": 'secret "token" not found'}
+    await world.report("tune-1-0", "Pending", {"waiting": said})
+    assert (await until_waiting(world, said["reason"]))["message"] == said["message"]
+
+
+async def test_an_init_container_that_waits_is_told(world):
+    await world.submit(nodes=1)
+    await world.until_pods("tune-1-0")
+    await world.bind("tune-1-0")
+    said = {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "mesh-init"'}
+    await world.report("tune-1-0", "Pending", {"waiting": said}, of="initContainerStatuses", name="mesh-init")
+    assert (await until_waiting(world, said["reason"]))["message"] == said["message"]
+
+
+async def test_a_passed_through_field_that_kubernetes_does_not_know_is_told(world):
+    await world.submit(workers={"nodes": 1, "affinity": {"podAffinty": {}}})
+    waiting = await until_waiting(world, "BadRequest")
+    assert "podAffinty" in waiting["message"]
+    assert condition(await world.status(), "Stalled")["status"] == "True"
+
+
+async def test_an_admission_webhook_that_does_not_answer_is_told(world, api_server):
+    api_server.kubectl("apply", "-f", "-", input=json.dumps(dead_webhook(world.namespace)))
+    try:
+        await world.submit(nodes=1)
+        waiting = await until_waiting(world, "InternalError")
+        assert "gate.example.com" in waiting["message"]
+    finally:
+        api_server.kubectl("delete", "validatingwebhookconfiguration", "gate")
+    await world.until_pods("tune-1-0")
+
+
+def dead_webhook(namespace):
+    hook = {
+        "name": "gate.example.com",
+        "admissionReviewVersions": ["v1"],
+        "sideEffects": "None",
+        "clientConfig": {"url": "https://127.0.0.1:9/"},
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+        "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
+    }
+    kind = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration"}
+    return {**kind, "metadata": {"name": "gate"}, "webhooks": [hook]}
