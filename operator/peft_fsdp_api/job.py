@@ -90,6 +90,20 @@ class JobSpec(ApiModel):
             field="fsdp.cpuOffload",
         ),
         Rule(
+            cel="!{fsdp.cpuOffload} || {workers.gpusPerNode} > 0",
+            holds=lambda spec: not spec.fsdp.cpu_offload or spec.workers.gpus_per_node > 0,
+            message="fsdp.cpuOffload moves shards from GPUs to host memory, but workers.gpusPerNode is "
+            "{workers.gpusPerNode}; turn cpuOffload off, or use GPUs",
+            field="fsdp.cpuOffload",
+        ),
+        Rule(
+            cel="!{fsdp.activationOffload} || {workers.gpusPerNode} > 0",
+            holds=lambda spec: not spec.fsdp.activation_offload or spec.workers.gpus_per_node > 0,
+            message="fsdp.activationOffload moves activations from GPUs to host memory, but workers.gpusPerNode is "
+            "{workers.gpusPerNode}; turn activationOffload off, or use GPUs",
+            field="fsdp.activationOffload",
+        ),
+        Rule(
             cel="!has(self.quantization) || {training.precision} != 'float16' || "
             "{quantization.storageDtype} == 'float32'",
             holds=lambda spec: (

@@ -14,6 +14,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
 _PLACEHOLDER: Final = re.compile(r"\{([a-zA-Z.]+)\}")
+_SELF_PATH: Final = re.compile(r"\bself\.([a-zA-Z]+(?:\.[a-zA-Z]+)*)")
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,33 @@ def fill_placeholders(template: str, spell: Callable[[str], str]) -> str:
 
 
 def cel_expression(template: str, model: type[ApiModel]) -> str:
-    """The CEL text of a rule: each placeholder becomes a guarded access that yields the field's default."""
-    return fill_placeholders(template, lambda path: _cel_access(model, path))
+    """The CEL text of a rule: each placeholder becomes a guarded access that yields the field's default.
+
+    A required field that is missing makes the rule hold: the schema names it already, and a rule that fails to read
+    it would make the API server refuse every write of such an object, the one of its status too.
+    """
+    text = fill_placeholders(template, lambda path: _cel_access(model, path))
+    missing = dict.fromkeys(guard for path in _SELF_PATH.findall(text) for guard in _absences(model, path.split(".")))
+    return " || ".join([*missing, f"({text})"]) if missing else text
+
+
+def _absences(model: type[ApiModel], names: list[str]) -> Iterator[str]:
+    """For each required field on a path a test that is true where it is missing. A path may end in a method."""
+    owner: type[ApiModel] | None = model
+    above, may_be_absent = "self", False
+    for name in names:
+        field = _find_field(owner, name)
+        if field is None:
+            return
+        here = f"{above}.{name}"
+        if field.is_required():
+            yield f"(has({above}) && !has({here}))" if may_be_absent else f"!has({here})"
+        owner, above, may_be_absent = nested_model(field.annotation), here, not field.is_required()
+
+
+def _find_field(model: type[ApiModel] | None, alias: str) -> FieldInfo | None:
+    fields = model.model_fields.items() if model is not None else ()
+    return next((field for name, field in fields if alias in (field.alias, name)), None)
 
 
 def cel_message(template: str, model: type[ApiModel]) -> str | None:

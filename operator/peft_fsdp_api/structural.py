@@ -24,7 +24,6 @@ ALLOWED_KEYWORDS: Final = frozenset(
         "enum",
         "exclusiveMaximum",
         "exclusiveMinimum",
-        "format",
         "items",
         "maxItems",
         "maxLength",
@@ -46,7 +45,6 @@ ALLOWED_KEYWORDS: Final = frozenset(
     }
 )
 MESSAGE_MAX_LENGTH: Final = 2048
-_INT32_MAX: Final = 2**31 - 1
 # Words of a description that say what an optional field without a default means when it is left out.
 _WORDS_FOR_ABSENCE: Final = ("absent", "by default", "without it")
 
@@ -177,14 +175,10 @@ def _single_value(node: Schema) -> Schema:
 
 
 def _numbers(node: Schema) -> Schema:
-    """OpenAPI 3.0 bounds, in which exclusive is a flag, and the formats that `kubectl explain` and clients read."""
+    """OpenAPI 3.0 bounds, in which exclusive is a flag. No format: with one, a wrong type is told as "int32"."""
     for exclusive, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
         if exclusive in node:
             node[bound], node[exclusive] = node[exclusive], True
-    if node.get("type") == "integer":
-        node["format"] = "int32" if node.get("maximum", max(node.get("enum", [2**63]))) <= _INT32_MAX else "int64"
-    elif node.get("type") == "number":
-        node["format"] = "double"
     return node
 
 

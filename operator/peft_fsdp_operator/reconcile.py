@@ -74,7 +74,7 @@ class Reconciler:
 
     async def _report(self, key: JobKey, record: JobRecord, decision: Decision, now: datetime) -> float | None:
         """Say that a job is invalid: in its status, or, where the API server takes no status for such an object
-        either (a CEL rule that misses a key refuses every write), in an event."""
+        either (a section that is no object breaks every rule about it), in an event."""
         try:
             return await self._write(key, record, decision, now)
         except Conflict:

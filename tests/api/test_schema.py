@@ -36,14 +36,21 @@ class Wood(ApiModel):
     """A wood."""
 
     trees: list[Tree] = []
+    tallest: Tree | None = None
 
 
 def test_an_absent_field_counts_as_its_default_in_cel() -> None:
     assert cel_expression("{leaf.size} < 5", Tree) == "(has(self.leaf) && has(self.leaf.size) ? self.leaf.size : 3) < 5"
 
 
-def test_a_required_field_is_read_as_it_is() -> None:
-    assert cel_expression("{name} != 'x'", Tree) == "self.name != 'x'"
+def test_a_rule_holds_where_a_required_field_is_missing_because_the_schema_says_that() -> None:
+    assert cel_expression("{name} != 'x'", Tree) == "!has(self.name) || (self.name != 'x')"
+    assert cel_expression("self.name.startsWith('x')", Tree) == "!has(self.name) || (self.name.startsWith('x'))"
+
+
+def test_below_an_optional_object_a_required_field_is_missed_only_where_the_object_is_there() -> None:
+    guards = "(has(self.tallest) && !has(self.tallest.name)) || "
+    assert cel_expression("self.tallest.name != 'x'", Wood) == f"{guards}(self.tallest.name != 'x')"
 
 
 def test_text_defaults_are_quoted() -> None:

@@ -1,10 +1,10 @@
 """Where it goes and where it comes from: the output volume, the Hub and the shared cache."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from ..schema import ApiModel
+from ..schema import ApiModel, Rule
 from ..text import Text
 from .model import HUB_ID_PATTERN
 
@@ -65,6 +65,15 @@ class HubSpec(ApiModel):
     """Address of a mirror; absent means huggingface.co."""
     offline: bool = False
     """Never contact the Hub; everything must be in the cache or under a path."""
+
+    RULES: ClassVar = (
+        Rule(
+            cel="!has(self.endpoint) || !{offline}",
+            holds=lambda hub: hub.endpoint is None or not hub.offline,
+            message="endpoint names a mirror, but offline is {offline} and nothing is asked there; remove one of them",
+            field="endpoint",
+        ),
+    )
 
 
 class CacheSpec(ApiModel):

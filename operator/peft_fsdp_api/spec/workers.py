@@ -83,7 +83,8 @@ class WorkersSpec(ApiModel):
         ),
         Rule(
             cel="!has(self.volumeMounts) || self.volumeMounts.all(mount, "
-            "has(self.volumes) && self.volumes.exists(volume, volume.name == mount.name))",
+            "!has(mount.name) || has(self.volumes) && "
+            "self.volumes.exists(volume, has(volume.name) && volume.name == mount.name))",
             holds=lambda workers: (
                 {mount.name for mount in workers.volume_mounts} <= {volume["name"] for volume in workers.volumes}
             ),
@@ -92,7 +93,8 @@ class WorkersSpec(ApiModel):
         ),
         Rule(
             cel="!has(self.volumes) || "
-            f'!self.volumes.exists(volume, volume.name.startsWith("{RESERVED_VOLUME_PREFIX}"))',
+            "!self.volumes.exists(volume, has(volume.name) && "
+            f'volume.name.startsWith("{RESERVED_VOLUME_PREFIX}"))',
             holds=lambda workers: (
                 not any(volume["name"].startswith(RESERVED_VOLUME_PREFIX) for volume in workers.volumes)
             ),
@@ -110,6 +112,13 @@ class WorkersSpec(ApiModel):
             ),
             message='resources has "{gpuResource}", which gpusPerNode asks for already; remove it there',
             field="resources",
+        ),
+        Rule(
+            cel="{gpuResource} == 'nvidia.com/gpu' || {gpusPerNode} > 0",
+            holds=lambda workers: workers.gpu_resource == "nvidia.com/gpu" or workers.gpus_per_node > 0,
+            message='gpuResource is "{gpuResource}", but gpusPerNode is {gpusPerNode}, so none is asked for; '
+            "remove gpuResource, or raise gpusPerNode",
+            field="gpuResource",
         ),
         Rule(
             cel="!has(self.topologyKey) || !has(self.affinity)",

@@ -119,22 +119,26 @@ async def test_an_object_that_breaks_the_contract_is_reported_and_delays_nobody(
     try:
         await until(lambda: accepts_anything(alone, "old", {**job_body()["spec"], **WRONG}))
         await until(lambda: accepts_anything(alone, "older", WRONG))
+        await until(lambda: accepts_anything(alone, "oldest", {**WRONG, "lora": "yes"}))
     finally:
         apply_crd(api_server, crd_yaml())
     with start("--no-election"):
         await alone.submit("good")
         await alone.until_pods("good-1-0", "good-1-1", name="good")
 
-        async def told():
-            return (await alone.status("old")).get("conditions")
-
-        await until(told)
-        stalled = condition(await alone.status("old"), "Stalled")
+        stalled = condition(await until(lambda: conditions_of(alone, "old")), "Stalled")
         assert (stalled["status"], stalled["reason"]) == ("True", "SpecInvalid")
         assert "spec.training.batchSize" in stalled["message"]
         assert "spec.workers.nodes" in stalled["message"]
-        events = await until(lambda: alone.events("older"))  # a CEL rule misses a key: it can have no status
-        assert "spec.output: required" in events[0][1]
+        without = await until(lambda: conditions_of(alone, "older"))  # a rule about a missing section breaks no write
+        assert "spec.output: required" in condition(without, "Stalled")["message"]
+        events = await until(lambda: alone.events("oldest"))  # a rule about a section of another type does
+        assert "spec.lora: must be of type object" in events[0][1]
+
+
+async def conditions_of(world, name):
+    status = await world.status(name)
+    return status if "conditions" in status else None
 
 
 def apply_crd(api_server, text):
