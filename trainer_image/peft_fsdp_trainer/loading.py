@@ -8,6 +8,7 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import torch
@@ -15,9 +16,12 @@ from torch import nn
 
 from peft_fsdp_api.spec import QuantizationSpec
 
-from .errors import Unsupported
+from .errors import ModelNotAvailable, Unsupported
 from .model import ADAPTER, Skeleton, checkpoint_name
-from .quantize import dequantized, quantized_linear
+from .prequantized import is_packed, read_packed
+from .quantize import dequantized, pack, packed_linear
+from .share import spread
+from .stored import Sources, find_sources
 from .weights import WeightFiles
 
 ADAPTER_TYPE: Final = torch.float32
@@ -34,6 +38,11 @@ class Loader:
     device: torch.device
     quantization: QuantizationSpec | None
     seed: int
+
+    @cached_property
+    def prequantized(self) -> bool:
+        """Whether the files hold weights in 4 bit."""
+        return any(is_packed(self.weights, name) for name in self.weights.files)
 
     def load(self, shard_layer: Callable[[nn.Module], None], report: Callable[[int, int], None]) -> None:
         """Fill every module and hand each decoder layer to `shard_layer` as soon as it is complete.
@@ -54,14 +63,14 @@ class Loader:
         """Give weights to all parameters below `root` that have none yet."""
         tied: dict[nn.Parameter, nn.Parameter] = {}
         for name, module in list(root.named_modules(prefix=prefix)):
+            packs = bool(prefix) and self._is_packed(name, module)
             for key, parameter in list(module.named_parameters(recurse=False)):
-                if parameter.is_meta and not name.endswith(MAGNITUDE):
+                if parameter.is_meta and not name.endswith(MAGNITUDE) and not (packs and key == "weight"):
                     if parameter not in tied:
                         tied[parameter] = self._parameter(f"{name}.{key}", parameter)
                     module.register_parameter(key, tied[parameter])
-        for name, module in list(root.named_modules(prefix=prefix)):
-            if prefix and self._is_quantized(name, module):
-                self._quantize(name, root, prefix)
+            if packs:
+                self._pack(name, root, prefix)
         for name, module in list(root.named_modules(prefix=prefix)):
             if name.endswith(MAGNITUDE) and module.weight.is_meta:
                 self._fill_magnitude(module, name)
@@ -69,21 +78,36 @@ class Loader:
     def _parameter(self, name: str, meta: nn.Parameter) -> nn.Parameter:
         if "lora_" in name:
             return nn.Parameter(self._new_adapter(name, meta.shape))
-        stored = self.weights.read(self._stored_name(name))
-        if stored.shape != meta.shape:
-            raise Unsupported(
-                f"{name} has shape {tuple(stored.shape)} in the files, but the model wants {tuple(meta.shape)}"
-            )
         dtype = ADAPTER_TYPE if meta.requires_grad else meta.dtype
-        return nn.Parameter(stored.to(self.device, dtype), requires_grad=meta.requires_grad)
+        value = spread(self._stored(name, meta.shape), dtype, self.device)
+        return nn.Parameter(value, requires_grad=meta.requires_grad)
 
-    def _stored_name(self, parameter: str) -> str:
-        """The tensor in the files; they may have been saved without the head, or without the tied head."""
+    def _stored(self, name: str, shape: torch.Size) -> torch.Tensor:
+        """The parameter as the files have it. Raises where they do not, or in another shape."""
+        found, sources = self._sources(name)
+        if sources is None:
+            raise ModelNotAvailable(f"the model in {self.weights.folder} has no tensor {found}")
+        stored = sources.read(found, self.weights, self.skeleton.causal.config)
+        if stored.shape != shape:
+            in_4_bit = " in 4 bit" if is_packed(self.weights, sources.parts[0][0]) else ""
+            raise Unsupported(
+                f"{name} has shape {tuple(stored.shape)}{in_4_bit} in the files, but the model wants {tuple(shape)}"
+            )
+        return stored
+
+    @cached_property
+    def _made_of(self) -> dict[str, Sources]:
+        return find_sources(self.skeleton.causal, self.weights.files)
+
+    def _sources(self, parameter: str) -> tuple[str, Sources | None]:
+        """Name and stored tensors; files may have been saved without the head, or without the tied head."""
         name = checkpoint_name(parameter)
         causal = self.skeleton.causal
         tied = getattr(causal, "_tied_weights_keys", None) or {}
-        candidates = [name, name.removeprefix(f"{causal.base_model_prefix}."), tied.get(name, name)]
-        return next((candidate for candidate in candidates if candidate in self.weights), name)
+        for candidate in (name, name.removeprefix(f"{causal.base_model_prefix}."), tied.get(name, name)):
+            if candidate in self._made_of:
+                return candidate, self._made_of[candidate]
+        return name, None
 
     def _new_adapter(self, name: str, shape: torch.Size) -> torch.Tensor:
         """PEFT's initial values, from a seed per parameter: the same on any number of ranks and any device."""
@@ -100,16 +124,31 @@ class Loader:
             raise Unsupported(f"{name}: adapters on this kind of module are not supported; take it out of lora.targets")
         return value.to(self.device)
 
-    def _is_quantized(self, name: str, module: nn.Module) -> bool:
+    def _is_packed(self, name: str, module: nn.Module) -> bool:
+        """Whether the module is a frozen linear layer that is held in 4 bit."""
         frozen_linear = isinstance(module, nn.Linear) and not module.weight.requires_grad
-        return self.quantization is not None and frozen_linear and "lora_" not in name and "modules_to_save" not in name
+        if self.quantization is None or not frozen_linear or "lora_" in name or "modules_to_save" in name:
+            return False
+        return not self.prequantized or self._packed_name(name) is not None
 
-    def _quantize(self, name: str, root: nn.Module, prefix: str) -> None:
+    def _packed_name(self, module: str) -> str | None:
+        """The packed weight of a linear layer in the files."""
+        _, sources = self._sources(f"{module}.weight")
+        stored = sources.parts[0][0] if sources else ""
+        return stored if is_packed(self.weights, stored) else None
+
+    def _pack(self, name: str, root: nn.Module, prefix: str) -> None:
         assert self.quantization is not None
         path, _, child = name.removeprefix(f"{prefix}.").rpartition(".")
         parent = root.get_submodule(path)
         linear = getattr(parent, child)
-        setattr(parent, child, quantized_linear(linear, linear.weight.data, self.quantization))
+        stored = self._packed_name(name)
+        if stored is not None:
+            weight = read_packed(self.weights, stored, self.quantization, self.device)
+        else:
+            meta = linear.weight
+            weight = pack(self._stored(f"{name}.weight", meta.shape), meta.dtype, self.quantization, self.device)
+        setattr(parent, child, packed_linear(linear, weight, self.quantization))
 
     def _fill_magnitude(self, module: nn.Module, name: str) -> None:
         """DoRA's magnitude starts as the row norms of the base weight (arXiv 2402.09353, section 4)."""
@@ -121,10 +160,13 @@ class Loader:
     def _fill_buffers(self) -> None:
         """Tables that are computed, not stored, such as rotary frequencies: on the real device, from the start."""
         causal = self.skeleton.causal
-        for module in self.skeleton.peft.modules():
-            computed = [key for key, buffer in module.named_buffers(recurse=False) if buffer.is_meta]
-            for key in computed:
-                empty = torch.empty_like(module.get_buffer(key), device=self.device)
-                module.register_buffer(key, empty, persistent=False)
-            if computed:
+        for name, module in self.skeleton.peft.named_modules():
+            empty = [(key, buffer) for key, buffer in module.named_buffers(recurse=False) if buffer.is_meta]
+            for key, buffer in empty:
+                persistent = key not in module._non_persistent_buffers_set
+                value = torch.empty_like(buffer, device=self.device)
+                if persistent:
+                    value = spread(self._stored(f"{name}.{key}", buffer.shape), buffer.dtype, self.device)
+                module.register_buffer(key, value, persistent=persistent)
+            if any(key in module._non_persistent_buffers_set for key, _ in empty):
                 causal._init_weights(module)

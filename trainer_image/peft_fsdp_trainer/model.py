@@ -9,9 +9,10 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from peft_fsdp_api.spec import LoraSpec, ModelSpec
+from peft_fsdp_api.spec import LoraSpec, ModelSpec, QuantizationSpec
 
 from .errors import ModelNotAvailable, Unsupported
+from .prequantized import check_quantization
 
 PEFT_PREFIX: Final = "base_model.model."
 ADAPTER: Final = "default"
@@ -52,17 +53,20 @@ class Skeleton:
         return found
 
 
-def read_model_config(folder: Path, spec: ModelSpec) -> Any:
-    """The base model's configuration. Raises ModelNotAvailable or Unsupported, naming what is wrong with it."""
+def read_model_config(folder: Path, spec: ModelSpec, quantization: QuantizationSpec | None = None) -> Any:
+    """The base model's configuration. Raises ModelNotAvailable or Unsupported, naming what is wrong with it.
+
+    A base that is stored in 4 bit must be what `quantization` says.
+    """
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=spec.trust_remote_code)
     except (OSError, ValueError) as error:
         raise ModelNotAvailable(f"{spec.source} has no configuration that transformers can read: {error}") from error
-    if getattr(config, "quantization_config", None):
-        raise Unsupported(
-            f"{spec.source} is quantized already",
-            hint="Name the 16-bit base and let spec.quantization quantize it while it is loaded.",
-        )
+    stored = getattr(config, "quantization_config", None)
+    if stored:
+        check_quantization(stored, spec, quantization)
+        # The loader packs the layers itself; transformers must not.
+        del config.quantization_config
     return config
 
 

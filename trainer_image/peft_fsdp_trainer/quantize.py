@@ -1,19 +1,84 @@
-"""4-bit storage of frozen linear layers with bitsandbytes. Called by `loading`, one layer at a time.
+"""4-bit storage of frozen linear layers with bitsandbytes. Called by `loading` and `prequantized`, a weight at a time.
 
 The packed bits are stored as numbers of a float type, because FSDP shards float parameters only.
 """
 
+from dataclasses import dataclass
+from typing import Final
+
 import bitsandbytes as bnb
 import torch
+from bitsandbytes.functional import QuantState
 from torch import nn
 
 from peft_fsdp_api.spec import QuantizationSpec
 
 from .precision import TORCH_TYPES
+from .share import Share
+
+BLOCK: Final = 64
+"""Numbers that share one scale, bitsandbytes' default."""
+NESTED_BLOCK: Final = 256
+PIECE: Final = 2**21
+"""Numbers quantized at once: bitsandbytes' CPU kernel needs some 20 bytes of scratch for each."""
 
 
-def quantized_linear(linear: nn.Linear, weight: torch.Tensor, spec: QuantizationSpec) -> nn.Linear:
-    """A 4-bit linear layer with this weight, on the weight's device; `linear` gives shape and (unquantized) bias."""
+@dataclass(frozen=True)
+class Packed:
+    """A weight in 4 bit."""
+
+    data: torch.Tensor
+    """The packed values as a column of numbers of the storage type."""
+    state: QuantState
+    """How to read them."""
+
+
+def pack(weight: torch.Tensor, dtype: torch.dtype, spec: QuantizationSpec, device: torch.device) -> Packed:
+    """Quantize a weight after casting it to `dtype`: each rank its share of the blocks, all ranks get all of them.
+
+    Blocks are independent, so the bits are those of bitsandbytes' `quantize_4bit` of the whole weight.
+    """
+    flat = weight.reshape(-1)
+    share = Share.of(-(-flat.numel() // BLOCK))
+    values = torch.zeros(share.size * BLOCK // 2, dtype=torch.uint8, device=device)
+    scales = torch.zeros(share.size, dtype=torch.float32, device=device)
+    mine = flat[share.start * BLOCK : share.end * BLOCK]
+    for start in range(0, mine.numel(), PIECE):
+        piece = mine[start : start + PIECE].to(device, dtype)
+        packed, absmax = torch.ops.bitsandbytes.quantize_4bit.default(piece, BLOCK, spec.scheme, torch.uint8)
+        values[start // 2 : start // 2 + packed.numel()] = packed.view(-1)
+        scales[start // BLOCK : start // BLOCK + absmax.numel()] = absmax
+    values = share.gather(values)[: -(-flat.numel() // 2)]
+    scales = share.gather(scales)[: share.length]
+    return Packed(as_storage(values, spec), _state(scales, weight.shape, dtype, spec))
+
+
+def as_storage(values: torch.Tensor, spec: QuantizationSpec) -> torch.Tensor:
+    """Packed bytes as a column of numbers of the storage type."""
+    return values.reshape(-1).view(TORCH_TYPES[spec.storage_dtype]).unsqueeze(1)
+
+
+def _state(scales: torch.Tensor, shape: torch.Size, dtype: torch.dtype, spec: QuantizationSpec) -> QuantState:
+    """The state that `quantize_4bit` makes of these scales, which it quantizes too for `doubleQuant`."""
+    offset = state2 = None
+    if spec.double_quant:
+        offset = scales.mean()
+        scales, state2 = bnb.functional.quantize_blockwise(scales - offset, blocksize=NESTED_BLOCK)
+    return QuantState(
+        absmax=scales,
+        shape=shape,
+        code=bnb.functional.get_4bit_type(spec.scheme, device=scales.device),
+        blocksize=BLOCK,
+        quant_type=spec.scheme,
+        dtype=dtype,
+        offset=offset,
+        state2=state2,
+    )
+
+
+def packed_linear(linear: nn.Linear, weight: Packed, spec: QuantizationSpec) -> nn.Linear:
+    """A 4-bit linear layer with this weight; `linear` gives shape and (unquantized) bias."""
+    storage = TORCH_TYPES[spec.storage_dtype]
     with torch.device("meta"):
         packed = bnb.nn.Linear4bit(
             linear.in_features,
@@ -22,20 +87,24 @@ def quantized_linear(linear: nn.Linear, weight: torch.Tensor, spec: Quantization
             compute_dtype=TORCH_TYPES[spec.compute_dtype],
             compress_statistics=spec.double_quant,
             quant_type=spec.scheme,
-            quant_storage=TORCH_TYPES[spec.storage_dtype],
+            quant_storage=storage,
         )
     packed.bias = linear.bias
     # The CPU kernel for AVX512 repacks the weight in place at the first evaluation and takes FSDP's storage away.
     packed.support_avx512bf16_for_cpu = False
-    # FSDP swaps the parameter object; only the quantization state that the module holds too survives that.
     packed.weight = bnb.nn.Params4bit(
-        weight.contiguous(),
+        weight.data,
         requires_grad=False,
+        quant_state=weight.state,
+        blocksize=weight.state.blocksize,
         compress_statistics=spec.double_quant,
         quant_type=spec.scheme,
-        quant_storage=TORCH_TYPES[spec.storage_dtype],
+        quant_storage=storage,
         module=packed,
-    ).to(weight.device)
+        bnb_quantized=True,
+    )
+    # FSDP swaps the parameter object; only the quantization state that the module holds too survives that.
+    packed.quant_state = weight.state
     result: nn.Linear = packed
     return result
 
