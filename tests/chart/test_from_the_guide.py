@@ -1,4 +1,4 @@
-"""The table that maps the guide's two runs, and the two examples that are those runs."""
+"""The document's tables against those of `peft-fsdp convert`, and the two examples that are the guide's runs."""
 
 import re
 
@@ -8,80 +8,10 @@ import yaml
 from dev.chart.helm import REPOSITORY
 from peft_fsdp_api.job import parse_job
 from peft_fsdp_api.schema import nested_model
-
-FLAGS = [
-    "--seed",
-    "--model_name_or_path",
-    "--dataset_name",
-    "--chat_template_format",
-    "--add_special_tokens",
-    "--append_concat_token",
-    "--splits",
-    "--max_seq_len",
-    "--num_train_epochs",
-    "--logging_steps",
-    "--log_level",
-    "--logging_strategy",
-    "--evaluation_strategy",
-    "--eval_strategy",
-    "--save_strategy",
-    "--push_to_hub",
-    "--hub_private_repo",
-    "--hub_strategy",
-    "--bf16",
-    "--packing",
-    "--learning_rate",
-    "--lr_scheduler_type",
-    "--weight_decay",
-    "--warmup_ratio",
-    "--max_grad_norm",
-    "--output_dir",
-    "--per_device_train_batch_size",
-    "--per_device_eval_batch_size",
-    "--gradient_accumulation_steps",
-    "--gradient_checkpointing",
-    "--use_reentrant",
-    "--dataset_text_field",
-    "--use_flash_attn",
-    "--use_peft_lora",
-    "--lora_r",
-    "--lora_alpha",
-    "--lora_dropout",
-    "--lora_target_modules",
-    "--use_4bit_quantization",
-    "--use_nested_quant",
-    "--bnb_4bit_compute_dtype",
-    "--bnb_4bit_quant_storage_dtype",
-]
-
-KEYS = [
-    "compute_environment",
-    "debug",
-    "distributed_type",
-    "downcast_bf16",
-    "machine_rank",
-    "main_process_ip",
-    "main_training_function",
-    "mixed_precision",
-    "num_machines",
-    "num_processes",
-    "rdzv_backend",
-    "same_network",
-    "tpu_env",
-    "tpu_use_cluster",
-    "tpu_use_sudo",
-    "use_cpu",
-    "fsdp_config",
-    "fsdp_auto_wrap_policy",
-    "fsdp_backward_prefetch",
-    "fsdp_cpu_ram_efficient_loading",
-    "fsdp_forward_prefetch",
-    "fsdp_offload_params",
-    "fsdp_sharding_strategy",
-    "fsdp_state_dict_type",
-    "fsdp_sync_module_states",
-    "fsdp_use_orig_params",
-]
+from peft_fsdp_trainer.convert.accelerate_keys import GUIDE as GUIDE_KEYS
+from peft_fsdp_trainer.convert.accelerate_keys import KEYS
+from peft_fsdp_trainer.convert.script_flags import FLAGS
+from peft_fsdp_trainer.convert.script_flags import GUIDE as GUIDE_FLAGS
 
 # Field of the job, value in the LoRA run, value in the QLoRA run.
 RUNS = [
@@ -125,7 +55,7 @@ def rows() -> dict[str, list[str]]:
     """The cells of each row of the document's tables, by flag or key."""
     lines = (REPOSITORY / "docs" / "from-the-guide.md").read_text().splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")]
-    return {row[0].strip("`"): row for row in cells if len(row) == 5}
+    return {row[0].strip("`"): row for row in cells if len(row) in (3, 5)}
 
 
 def example(name: str):
@@ -138,19 +68,23 @@ def lookup(value, path: str):
     return value
 
 
-@pytest.mark.parametrize("name", FLAGS + KEYS)
-def test_every_flag_and_key_has_a_field_or_a_reason(name):
-    *_, field, remark = rows()[name]
-    assert field.startswith("`") or (field == "—" and remark.endswith("."))
+@pytest.mark.parametrize("setting", FLAGS + KEYS, ids=lambda setting: setting.name)
+def test_the_document_says_what_convert_does(setting):
+    *_, field, remark = rows()[setting.name]
+    assert field == (", ".join(f"`{path}`" for path in setting.fields) or "—")
+    assert remark == setting.remark
+    assert setting.fields or remark.endswith(".")
 
 
-def test_the_table_has_no_row_that_the_guide_does_not_know():
-    assert set(rows()) == set(FLAGS + KEYS)
+def test_the_document_has_no_row_that_convert_does_not_know():
+    assert set(rows()) == {setting.name for setting in FLAGS + KEYS}
+    guide = {name for name, row in rows().items() if len(row) == 5}
+    assert guide == {setting.name for setting in GUIDE_FLAGS + GUIDE_KEYS}
 
 
-@pytest.mark.parametrize("row", rows().values(), ids=lambda row: row[0].strip("`"))
-def test_every_field_in_the_table_exists(row):
-    for path in re.findall(r"`([a-z]\w*(?:\.\w+)*)`", row[3]):
+@pytest.mark.parametrize("setting", FLAGS + KEYS, ids=lambda setting: setting.name)
+def test_every_field_in_the_tables_exists(setting):
+    for path in setting.fields:
         model = type(example("llama-70b-lora-8xh100.yaml").spec)
         for name in path.split("."):
             field = next(field for field in model.model_fields.values() if field.alias == name)
@@ -178,5 +112,5 @@ def test_only_the_qlora_run_is_quantized_with_bf16_storage():
 def test_comments_name_only_flags_and_keys_of_the_guide(name):
     text = (REPOSITORY / "manifests" / "examples" / name).read_text()
     flags = set(re.findall(r"# .*?(--\w+)", text)) - {"--from"}
-    assert flags <= set(FLAGS)
+    assert flags <= {setting.name for setting in GUIDE_FLAGS}
     assert len(flags) > 25

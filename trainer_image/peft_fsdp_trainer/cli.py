@@ -1,4 +1,4 @@
-"""The command `peft-fsdp`: `launch` is what a trainer pod runs, `run` and `ask` are for a person at a machine."""
+"""The command `peft-fsdp`: `launch` is what a trainer pod runs, the others are for a person at a machine."""
 
 import argparse
 import asyncio
@@ -16,6 +16,7 @@ from peft_fsdp_api.outcome import Outcome
 from peft_fsdp_api.progress import Stage
 from peft_fsdp_api.reasons import Reason, exit_code
 
+from .convert.command import add_convert
 from .errors import TrainerError
 from .failure import describe
 from .launcher.launch import launch
@@ -44,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"peft-fsdp {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands)
+    add_convert(commands)
     _add_ask(commands)
     _add_launch(commands)
     return parser
