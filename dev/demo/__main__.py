@@ -10,7 +10,7 @@ from dev.cluster.errors import ClusterError
 from dev.cluster.instance import FULL, down
 from dev.cluster.progress import say, step
 from dev.demo import walk
-from dev.demo.here import target_from_environment
+from dev.demo.here import access, target_from_environment
 from dev.demo.inputs import write_inputs
 from dev.demo.target import DemoError
 from peft_fsdp_trainer.library_noise import silence_known_noise
@@ -41,8 +41,9 @@ def _up(options: argparse.Namespace) -> None:
 
 
 def _down(options: argparse.Namespace) -> None:
-    if os.environ.get("KUBECONFIG"):
-        walk.remove(target_from_environment())
+    if kubeconfig := os.environ.get("KUBECONFIG"):
+        with step("removing the demo"):
+            walk.remove(access(Path(kubeconfig)))
     else:
         with step("stopping the one-machine cluster"):
             down(FULL)

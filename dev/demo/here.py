@@ -6,7 +6,7 @@ from pathlib import Path
 from dev.cluster.build import build
 from dev.cluster.instance import Cluster, up_full
 from dev.cluster.registry import ADDRESS, standing_registry
-from dev.demo.target import DemoError, Target, program
+from dev.demo.target import Access, DemoError, Target, program
 from dev.images.build import push_image
 from dev.images.sources import IMAGES
 
@@ -17,24 +17,29 @@ def target_from_environment() -> Target:
     if bool(kubeconfig) != bool(registry):
         raise DemoError("KUBECONFIG and IMAGE_REGISTRY go together: set both for a cluster of yours, or neither")
     if kubeconfig and registry:
-        return _target(Path(kubeconfig), registry, own=False)
+        return _target(Path(kubeconfig), registry)
     return target_of(up_full())
 
 
 def target_of(cluster: Cluster) -> Target:
     """A running one-machine cluster with the images of this checkout in its registry."""
-    return _target(cluster.kubeconfig, ADDRESS, own=True)
+    return _target(cluster.kubeconfig, ADDRESS)
 
 
-def _target(kubeconfig: Path, registry: str, own: bool) -> Target:
+def access(kubeconfig: Path) -> Access:
+    """A cluster that is only spoken to; no image is built or pushed for it."""
     build(("helm",))
+    return Access(kubeconfig, kubectl=program("kubectl"), helm=program("helm"))
+
+
+def _target(kubeconfig: Path, registry: str) -> Target:
+    known = access(kubeconfig)
     with standing_registry(registry):
         images = {name: push_image(image, registry) for name, image in IMAGES.items()}
     return Target(
-        kubeconfig=kubeconfig,
-        kubectl=program("kubectl"),
-        helm=program("helm"),
+        kubeconfig=known.kubeconfig,
+        kubectl=known.kubectl,
+        helm=known.helm,
         operator_image=images["peft-fsdp-operator"],
         trainer_image=images["peft-fsdp-trainer"],
-        own=own,
     )

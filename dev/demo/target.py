@@ -18,16 +18,12 @@ class DemoError(Exception):
 
 
 @dataclass(frozen=True)
-class Target:
-    """A cluster with the programs to speak to it, and the images it can pull."""
+class Access:
+    """A cluster with the programs to speak to it."""
 
     kubeconfig: Path
     kubectl: str
     helm: str
-    operator_image: str
-    trainer_image: str
-    own: bool
-    """Whether it is the one-machine cluster, which `down` may stop."""
 
     def run(self, *arguments: str, input: str | bytes | None = None, check: bool = True) -> str:
         """Standard output of kubectl. Raises DemoError with what kubectl said, unless `check` is off."""
@@ -61,6 +57,14 @@ class Target:
         if check and result.returncode != 0:
             raise DemoError(f"{Path(command[0]).name} {' '.join(command[1:])}: {result.stderr.decode().strip()}")
         return result.stdout.decode()
+
+
+@dataclass(frozen=True)
+class Target(Access):
+    """A cluster that can pull the images of this checkout."""
+
+    operator_image: str
+    trainer_image: str
 
 
 def program(name: str) -> str:

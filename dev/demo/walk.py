@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dev.demo.inputs import CLAIM, write_inputs
 from dev.demo.storage import claim_manifest, fill_claim, pod_manifest
-from dev.demo.target import DemoError, Target
+from dev.demo.target import Access, DemoError, Target
 from dev.demo.watch import follow
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +30,7 @@ def install_chart(target: Target, *extra: str) -> None:
     )  # fmt: skip
 
 
-def uninstall_chart(target: Target) -> None:
+def uninstall_chart(target: Access) -> None:
     """Remove what Helm installed; by the chart's keep policy the CRD and the jobs stay."""
     target.run_helm("uninstall", RELEASE, "--namespace", SYSTEM_NAMESPACE, "--ignore-not-found", "--wait")
 
@@ -66,7 +66,7 @@ def ask(target: Target, namespace: str) -> str:
     return target.run("logs", "-n", namespace, "demo-ask")
 
 
-def remove(target: Target) -> None:
+def remove(target: Access) -> None:
     """Everything the demo put into a cluster that is not its own."""
     target.run("delete", "namespace", DEMO_NAMESPACE, "--ignore-not-found", "--wait=true")
     uninstall_chart(target)
