@@ -16,7 +16,10 @@ from .text import VALIDATIONS
 # Sections that may change at any time; all others, also those of later versions, are fixed by the first attempt.
 MUTABLE: Final = frozenset({"suspend", "startDeadline", "activeDeadline", "ttlAfterFinished", "cleanup", "restart"})
 
-_NOT_STARTED: Final = "!has(self.spec) || !has(oldSelf.spec) || !has(oldSelf.status) || !has(oldSelf.status.attempt) || oldSelf.status.attempt < 1"
+_NOT_STARTED: Final = (
+    "!has(self.spec) || !has(oldSelf.spec) || "
+    "!has(oldSelf.status) || !has(oldSelf.status.attempt) || oldSelf.status.attempt < 1"
+)
 
 PRINTER_COLUMNS: Final = (
     ("Phase", "string", ".status.phase", 0, "Summary of the conditions."),

@@ -30,6 +30,7 @@ class Reason(StrEnum):
     UNSUPPORTED = "Unsupported"
     OUT_OF_MEMORY = "OutOfMemory"
     LOSS_NOT_FINITE = "LossNotFinite"
+    QUANTIZATION_SELF_CHECK = "QuantizationSelfCheck"
     HUB_PUSH_FAILED = "HubPushFailed"
     DISK_FULL = "DiskFull"
     RENDEZVOUS_FAILED = "RendezvousFailed"
@@ -102,6 +103,11 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
         75, Budget.INFRASTRUCTURE, "A rank stopped answering; look at the network between the named nodes."
     ),
     Reason.PREEMPTED: ReasonFacts(76, Budget.PREEMPTION, "The run was asked to stop and saved its state."),
+    Reason.QUANTIZATION_SELF_CHECK: ReasonFacts(
+        77,
+        Budget.NONE,
+        "Set quantization.storageDtype to float32, leave quantization out, or use another trainer image; report it.",
+    ),
     Reason.NODE_LOST: ReasonFacts(None, Budget.INFRASTRUCTURE, "The node is gone or unreachable."),
     Reason.POD_DELETED: ReasonFacts(None, Budget.INFRASTRUCTURE, "Somebody or something deleted the pod."),
     Reason.DISRUPTED: ReasonFacts(

@@ -85,4 +85,11 @@ class DatasetSpec(ApiModel):
             "remove textField",
             field="textField",
         ),
+        Rule(
+            cel='!has(self.textField) || {loss} != "completion"',
+            holds=lambda data: data.text_field is None or data.loss != "completion",
+            message='loss is "completion", which reads the columns prompt and completion, and no textField; '
+            "remove textField, or use loss all or assistant",
+            field="textField",
+        ),
     )

@@ -41,10 +41,21 @@ def refusal(prepared, source, **fields):
         ({}, "has the columns title, body; with dataset.loss all it needs messages; or prompt and completion; or text"),
         ({"format": "messages"}, "has no column messages, which format messages needs; it has title, body"),
         ({"loss": "completion"}, "with dataset.loss completion it needs prompt and completion"),
+        ({"text_field": "chat"}, "it needs text or messages in chat, which dataset.textField names"),
+        ({"text_field": "body", "loss": "assistant"}, "it needs messages in body, which dataset.textField names"),
     ],
 )
 def test_missing_columns_come_with_those_that_exist(prepared, write_rows, fields, expected):
     assert expected in refusal(prepared, write_rows({"title": "a", "body": "b"}), **fields)
+
+
+def test_a_named_column_that_is_not_there_is_not_passed_over(prepared, write_rows):
+    assert "it needs text or messages in content" in refusal(prepared, write_rows(PAIR), text_field="content")
+
+
+@pytest.mark.parametrize("row", [PAIR, {"text": "The sea."}])
+def test_a_template_for_plain_text_is_not_passed_over(prepared, write_rows, row):
+    assert "chatTemplate is chatml, but" in refusal(prepared, write_rows(row), chat_template="chatml")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 
 from peft_fsdp_api.spec import DatasetSpec
 
+from ..errors import DatasetInvalid
 from .cache import made_once
 from .documents import Tokenization
 from .prepared import DataFacts, PreparedData, Report, SplitFacts
@@ -32,6 +33,11 @@ def prepare(spec: DatasetSpec, tokenizer: Any, *, attention: str, cache_dir: Pat
     splits = [open_split(spec, name) for name in (spec.train_split, spec.eval_split) if name is not None]
     formats = [choose_format(spec, split) for split in splits]
     templated = holds_messages(splits[0], formats[0])
+    if not templated and spec.chat_template not in ("auto", NO_TEMPLATE.name):
+        raise DatasetInvalid(
+            f"dataset.chatTemplate is {spec.chat_template}, but {spec.source} holds plain text ({formats[0]})",
+            hint="Remove dataset.chatTemplate, or name the column of the messages in dataset.textField.",
+        )
     template = choose_template(spec.chat_template, tokenizer, loss=spec.loss) if templated else NO_TEMPLATE
     tokenization = Tokenization(tokenizer, template, spec.loss)
     folders = [

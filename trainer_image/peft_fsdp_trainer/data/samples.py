@@ -91,21 +91,31 @@ def _columns(spec: DatasetSpec, wanted: str) -> tuple[str, ...]:
 
 
 def _detect(spec: DatasetSpec, split: Split) -> str:
-    """The first format whose columns are there; the loss narrows what can be meant."""
-    if spec.text_field in split.columns:
-        _, row = next(split.read())
-        return "messages" if isinstance(row[spec.text_field], list) else "text"
+    """The first format whose columns are there; the loss and a named column narrow what can be meant."""
     wanted_by_loss = {"completion": ("promptCompletion",), "assistant": ("messages",)}
     candidates = wanted_by_loss.get(spec.loss, ("messages", "promptCompletion", "text"))
+    if spec.text_field is not None:
+        candidates = tuple(one for one in candidates if one in _kinds_of_column(split, spec.text_field))
     for candidate in candidates:
         if all(column in split.columns for column in _columns(spec, candidate)):
             return candidate
     needed = "; or ".join(" and ".join(_columns(spec, candidate)) for candidate in candidates)
+    if spec.text_field is not None:
+        held = "messages" if spec.loss == "assistant" else "text or messages"
+        needed = f"{held} in {spec.text_field}, which dataset.textField names"
     raise DatasetInvalid(
         f"split {split.name} of {spec.source} has the columns {', '.join(split.columns)}; "
         f"with dataset.loss {spec.loss} it needs {needed}",
         hint="Rename a column, or name the one that holds the text or the messages in dataset.textField.",
     )
+
+
+def _kinds_of_column(split: Split, column: str) -> tuple[str, ...]:
+    """What a named column holds: one of two formats, or none where it is not there."""
+    if column not in split.columns:
+        return ()
+    _, row = next(split.read())
+    return ("messages",) if isinstance(row[column], list) else ("text",)
 
 
 def _text(located: LocatedRow, column: str) -> str:
