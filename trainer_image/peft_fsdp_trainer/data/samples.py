@@ -93,7 +93,7 @@ def _columns(spec: DatasetSpec, wanted: str) -> tuple[str, ...]:
 def _detect(spec: DatasetSpec, split: Split) -> str:
     """The first format whose columns are there; the loss and a named column narrow what can be meant."""
     wanted_by_loss = {"completion": ("promptCompletion",), "assistant": ("messages",)}
-    candidates = wanted_by_loss.get(spec.loss, ("messages", "promptCompletion", "text"))
+    candidates: tuple[str, ...] = wanted_by_loss.get(spec.loss, ("messages", "promptCompletion", "text"))
     if spec.text_field is not None:
         candidates = tuple(one for one in candidates if one in _kinds_of_column(split, spec.text_field))
     for candidate in candidates:
