@@ -48,7 +48,7 @@ class Cluster:
 def control_plane(name: str = CONTROL_PLANE, audit: bool = True) -> Iterator[Cluster]:
     """A control plane without nodes for the length of the block; one that ran before keeps running after it."""
     layout = Layout(name)
-    was_running = is_up(layout)
+    was_running = runs_partly(layout)
     cluster = up_control_plane(name, audit)
     try:
         yield cluster
@@ -74,7 +74,7 @@ def up_control_plane(name: str = CONTROL_PLANE, audit: bool = True) -> Cluster:
 @contextmanager
 def full_cluster(name: str = FULL, gpus: int = 0) -> Iterator[Cluster]:
     """A cluster with a real node for the length of the block; one that ran before keeps running after it."""
-    was_running = is_up(Layout(name))
+    was_running = runs_partly(Layout(name))
     cluster = up_full(name, gpus)
     try:
         yield cluster
@@ -130,11 +130,19 @@ def running_cluster(name: str) -> Cluster:
 
 
 def is_up(layout: Layout) -> bool:
+    """Whether every program of the instance runs."""
     record = read_record(layout)
-    if record is None:
-        return False
-    programs = STOP_ORDER + (NODE_PROGRAMS if record.full else ())
-    return all(processes.is_running(layout, program) for program in programs)
+    return record is not None and all(processes.is_running(layout, program) for program in _programs(record))
+
+
+def runs_partly(layout: Layout) -> bool:
+    """Whether any program of the instance runs: somebody started it, and starting it again would only repair it."""
+    record = read_record(layout)
+    return record is not None and any(processes.is_running(layout, program) for program in _programs(record))
+
+
+def _programs(record: Record) -> tuple[str, ...]:
+    return STOP_ORDER + (NODE_PROGRAMS if record.full else ())
 
 
 def _running(layout: Layout) -> Record:
