@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import yaml
 
+from . import names
+
 _FLOAT: Final = r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
 _FLOAT_TAG: Final = "tag:yaml.org,2002:float"
 _REPLACED_TAGS: Final = frozenset({_FLOAT_TAG, "tag:yaml.org,2002:timestamp"})
@@ -39,3 +41,25 @@ _Loader.add_implicit_resolver(_FLOAT_TAG, re.compile(rf"^(?:{_FLOAT})$"), list("
 def load_documents(text: str) -> list[Any]:
     """The documents of a YAML text that are not empty. Raises yaml.YAMLError, which names line and column."""
     return [document for document in yaml.load_all(text, Loader=_Loader) if document is not None]
+
+
+def load_jobs(text: str) -> list[dict[str, Any]]:
+    """The jobs of a manifest, those in a List too; other objects, such as a claim beside its job, are passed over.
+
+    A manifest with a single object gives that object, whatever it is: `parse_job` says what is wrong with it.
+    Raises yaml.YAMLError, or ValueError where a document is no object or nothing is a job.
+    """
+    objects = [one for document in load_documents(text) for one in _members(document)]
+    if not all(isinstance(one, dict) for one in objects):
+        raise ValueError("it holds a document that is no Kubernetes object")
+    jobs = objects if len(objects) == 1 else [one for one in objects if one.get("kind") == names.KIND]
+    if not jobs:
+        raise ValueError(f"it holds no object of kind {names.KIND}")
+    return jobs
+
+
+def _members(document: Any) -> list[Any]:
+    """The items of a List of any kind, as `kubectl get -o yaml` writes it, or the document itself."""
+    is_list = isinstance(document, dict) and str(document.get("kind", "")).endswith("List")
+    items = document.get("items") if is_list else None
+    return items if isinstance(items, list) else [document]

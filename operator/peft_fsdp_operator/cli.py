@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from peft_fsdp_api.job import InvalidJob, PeftFsdpJob, parse_job
+from peft_fsdp_api.manifest import load_jobs
 
 from .errors import ConfigurationError, OperatorError
 from .logs import set_up_logging
@@ -68,7 +69,7 @@ def _crd(_: argparse.Namespace) -> int:
 def _validate(flags: argparse.Namespace) -> int:
     wrong = 0
     for file in flags.files:
-        for number, document in enumerate(_documents(file), start=1):
+        for number, document in enumerate(_jobs(file), start=1):
             name = f"{file}[{number}]" if number > 1 else str(file)
             try:
                 parse_job(document)
@@ -82,7 +83,7 @@ def _validate(flags: argparse.Namespace) -> int:
 
 
 def _render(flags: argparse.Namespace) -> int:
-    for document in _documents(flags.file):
+    for document in _jobs(flags.file):
         document.setdefault("metadata", {}).setdefault("uid", RENDERED_UID)
         try:
             job = parse_job(document)
@@ -90,7 +91,8 @@ def _render(flags: argparse.Namespace) -> int:
             for problem in error.problems:
                 print(f"{flags.file}: {problem}", file=sys.stderr)
             return 1
-        print(yaml.safe_dump_all(_children(job, flags.trainer_image), sort_keys=False), end="")
+        print("---")
+        print(yaml.dump_all(_children(job, flags.trainer_image), Dumper=_Dumper, sort_keys=False), end="")
     return 0
 
 
@@ -99,15 +101,23 @@ def _children(job: PeftFsdpJob, image: str) -> list[dict[str, Any]]:
     return [render_service(job), render_configmap(job), *pods]
 
 
-def _documents(file: Path) -> list[dict[str, Any]]:
-    """The jobs in a file; other kinds of objects, such as a claim next to its job, are passed over."""
+def _jobs(file: Path) -> list[dict[str, Any]]:
+    """The jobs in a file, read as kubectl reads it."""
     try:
-        documents = [one for one in yaml.safe_load_all(file.read_text()) if one is not None]
-    except (OSError, yaml.YAMLError) as error:
+        return load_jobs(file.read_text())
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigurationError(f"{file}: {error}") from error
-    if not all(isinstance(document, dict) for document in documents):
-        raise ConfigurationError(f"{file}: not a Kubernetes object")
-    jobs = [one for one in documents if len(documents) == 1 or one.get("kind") == "PeftFsdpJob"]
-    if not jobs:
-        raise ConfigurationError(f"{file}: holds no PeftFsdpJob")
-    return jobs
+
+
+class _Dumper(yaml.SafeDumper):
+    """YAML as people write it: no anchors, and texts of several lines as blocks."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _represent_text)

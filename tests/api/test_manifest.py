@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from peft_fsdp_api.manifest import load_documents
+from peft_fsdp_api.manifest import load_documents, load_jobs
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,26 @@ def test_a_key_that_stands_twice_is_refused() -> None:
 
 def test_empty_documents_are_passed_over() -> None:
     assert load_documents("---\n---\na: 1\n---\n# nothing\n") == [{"a": 1}]
+
+
+JOB = "{kind: PeftFsdpJob, metadata: {name: %s}}"
+CLAIM = "{kind: PersistentVolumeClaim}"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (f"{JOB % 'a'}\n---\n{CLAIM}\n---\n{JOB % 'b'}", ["a", "b"]),
+        (f"kind: List\nitems: [{CLAIM}, {JOB % 'a'}]", ["a"]),
+        (f"kind: PeftFsdpJobList\nitems: [{JOB % 'a'}, {JOB % 'b'}]", ["a", "b"]),
+        ("{kind: PeftFsdpJub, metadata: {name: a}}", ["a"]),
+    ],
+)
+def test_the_jobs_of_a_manifest(text: str, found: list[str]) -> None:
+    assert [job["metadata"]["name"] for job in load_jobs(text)] == found
+
+
+@pytest.mark.parametrize("text", ["", f"{CLAIM}\n---\n{CLAIM}", "- a\n- b", "kind: List\nitems: []"])
+def test_a_manifest_without_a_job(text: str) -> None:
+    with pytest.raises(ValueError, match="it holds"):
+        load_jobs(text)

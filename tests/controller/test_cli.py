@@ -34,6 +34,21 @@ def test_a_valid_job_passes_next_to_its_claim(file, capsys):
     assert capsys.readouterr().out.endswith("valid\n")
 
 
+def test_a_file_is_read_as_kubectl_reads_it(file, capsys):
+    rate = GOOD.replace("  output:", "  training: {learningRate: 1e-4}\n  output:")
+    assert main(["validate", file(rate)]) == 0
+    twice = GOOD.replace("  output:", "  model: {source: other}\n  output:")
+    assert main(["validate", file(twice)]) == 1
+    assert 'key "model" is set twice' in capsys.readouterr().err
+
+
+def test_jobs_of_a_list_are_all_checked(file, capsys):
+    indented = "".join(f"  {line}\n" for line in GOOD.strip().splitlines())
+    listed = "kind: List\napiVersion: v1\nitems:\n" + indented.replace("  api", "- api", 1) * 2
+    assert main(["validate", file(listed)]) == 0
+    assert capsys.readouterr().out.count("valid") == 2
+
+
 def test_all_problems_are_told_with_their_fields(file, capsys):
     wrong = GOOD.replace("nodes: 2", "nodes: two").replace("claim: models", "claimm: models")
     assert main(["validate", file(wrong)]) == 1
@@ -44,8 +59,11 @@ def test_all_problems_are_told_with_their_fields(file, capsys):
 
 def test_render_prints_what_the_operator_would_create(file, capsys):
     assert main(["render", file(GOOD), "--trainer-image", "mine:1"]) == 0
-    objects = list(yaml.safe_load_all(capsys.readouterr().out))
+    text = capsys.readouterr().out
+    objects = list(yaml.safe_load_all(text))
     assert [one["kind"] for one in objects] == ["Service", "ConfigMap", "Pod", "Pod"]
+    assert "  config.json: |-\n    {" in text
+    assert "&id" not in text
     assert objects[2]["spec"]["containers"][0]["image"] == "mine:1"
 
 

@@ -9,13 +9,12 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from peft_fsdp_api import names
 from peft_fsdp_api.job import InvalidJob, PeftFsdpJob, parse_job
-from peft_fsdp_api.manifest import load_documents
+from peft_fsdp_api.manifest import load_jobs
 from peft_fsdp_api.schema import Problem
 from peft_fsdp_api.trainer_config import TrainerConfig, TrainerPaths, output_folder, trainer_config
 
@@ -37,17 +36,15 @@ class LocalRun:
 def read_job(file: Path) -> PeftFsdpJob:
     """The one job in a YAML file. Raises InvalidJob with every problem."""
     try:
-        documents = load_documents(file.read_text())
+        jobs = load_jobs(file.read_text())
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidJob([Problem("", f"it cannot be read: {error}")]) from error
     except yaml.YAMLError as error:
         raise InvalidJob([Problem("", f"it is not YAML: {error}")]) from error
-    objects: list[dict[str, Any]] = [document for document in documents if isinstance(document, dict)]
-    jobs = [document for document in objects if document.get("kind") == names.KIND]
+    except ValueError as error:
+        raise InvalidJob([Problem("", str(error))]) from error
     if len(jobs) == 1:
         return parse_job(jobs[0])
-    if not jobs and len(objects) == 1:
-        return parse_job(objects[0])  # which says what is wrong with its kind
     raise InvalidJob([Problem("", f"it holds {len(jobs)} objects of kind {names.KIND}; give a file with exactly one")])
 
 
