@@ -1,4 +1,4 @@
-"""The one-machine cluster with the chart installed, once for all tests; a namespace per test.
+"""The one-machine cluster with the chart installed, once for all tests of this folder; a namespace per test.
 
 A cluster that ran before (`make cluster`, `make demo`) is used and left running; otherwise it is stopped at the end.
 """
@@ -17,13 +17,13 @@ from dev.demo.walk import OUTPUT_CLAIM, create_namespace, install_chart, uninsta
 from tests.cluster.runs import Runs
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def one_machine() -> Iterator[Cluster]:
     with full_cluster() as cluster:
         yield cluster
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def target(one_machine: Cluster) -> Iterator[Target]:
     """The cluster with the operator installed by Helm."""
     target = target_of(one_machine)
@@ -32,7 +32,7 @@ def target(one_machine: Cluster) -> Iterator[Target]:
     uninstall_chart(target)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def demo_input(one_machine: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Base model and dataset of the demo, as a folder."""
     return write_inputs(tmp_path_factory.mktemp("claims"))

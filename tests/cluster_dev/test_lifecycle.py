@@ -1,0 +1,52 @@
+"""Starting is repeatable, a part that died is repaired with its data, and stopping leaves nothing."""
+
+import os
+import signal
+
+import pytest
+
+from dev.cluster import processes
+from dev.cluster.instance import FULL, down, runs_partly, up_control_plane, up_full
+from dev.cluster.layout import Layout
+from tests.cluster_dev.machine import machine_state
+
+CONTROL_PLANE = "lifecycle"
+
+
+def _pid(name: str, program: str) -> int | None:
+    return processes.running_pid(Layout(name).pid_file(program))
+
+
+@pytest.mark.apiserver
+def test_a_control_plane_starts_once_is_repaired_and_goes() -> None:
+    try:
+        cluster = up_control_plane(CONTROL_PLANE)
+        first = _pid(CONTROL_PLANE, "kube-apiserver")
+        cluster.kubectl("create", "namespace", "kept")
+        up_control_plane(CONTROL_PLANE)
+        assert _pid(CONTROL_PLANE, "kube-apiserver") == first
+        etcd = _pid(CONTROL_PLANE, "etcd")
+        assert etcd is not None
+        os.kill(etcd, signal.SIGKILL)
+        up_control_plane(CONTROL_PLANE)
+        assert _pid(CONTROL_PLANE, "etcd") not in (None, etcd)
+        assert "kept" in cluster.kubectl("get", "namespaces", "-o", "name")
+    finally:
+        down(CONTROL_PLANE)
+    assert not Layout(CONTROL_PLANE).root.exists()
+    assert _pid(CONTROL_PLANE, "kube-apiserver") is None
+
+
+@pytest.mark.cluster
+def test_two_full_clusters_in_a_row_leave_the_machine_as_it_was() -> None:
+    if runs_partly(Layout(FULL)):
+        pytest.skip("a cluster of yours runs; `make cluster-down` first to have its removal tested")
+    folder = Layout(FULL).root
+    before = machine_state(folder)
+    for _ in range(2):
+        try:
+            up_full()
+            assert machine_state(folder) != before
+        finally:
+            down(FULL)
+        assert machine_state(folder) == before
