@@ -4,24 +4,32 @@ Called by cli.py; the demo runs it in a pod beside the output volume.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+TOKENIZER_FILE: Final = "tokenizer_config.json"
+
 
 def ask(base: str, adapter: Path, question: str, max_new_tokens: int = 64) -> tuple[str, str]:
     """The answers of `base` alone and with `adapter`, both greedy.
 
-    The tokenizer, and with it the chat template, is the one that the trainer saved beside the adapter.
-    Raises FileNotFoundError for a folder without an adapter or a base path that does not exist.
+    The tokenizer, and with it the chat template, is the one that the trainer saved beside the adapter. The adapter of
+    a checkpoint has none beside it: the base's is taken.
+    Raises FileNotFoundError for a folder without an adapter, a base path that does not exist, or no chat template.
     """
     if not (adapter / "adapter_config.json").is_file():
         raise FileNotFoundError(f"{adapter} holds no adapter (no adapter_config.json); a finished job writes one")
     if base.startswith(("/", ".")) and not Path(base, "config.json").is_file():
         raise FileNotFoundError(f"{base} holds no model (no config.json)")
-    tokenizer = AutoTokenizer.from_pretrained(adapter)
+    tokenizer = AutoTokenizer.from_pretrained(adapter if (adapter / TOKENIZER_FILE).is_file() else base)
+    if tokenizer.chat_template is None:
+        raise FileNotFoundError(
+            f"neither {adapter} nor {base} has a tokenizer with a chat template; "
+            "ask the finished adapter, whose folder has the one it was trained with"
+        )
     model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), str(adapter)).eval()
     prompt = tokenizer.apply_chat_template(
         [{"role": "user", "content": question}], add_generation_prompt=True, return_tensors="pt", return_dict=True
