@@ -1,0 +1,80 @@
+"""Faults on real pods, and what status says the cause was."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.jobs import demo_job
+from tests.cluster.runs import Runs
+
+pytestmark = pytest.mark.cluster
+
+STEPS = 60
+
+
+def _processes_of(pod_uid: str, module: str) -> Iterator[int]:
+    """Pids, on this machine, of the pod's Python processes whose command names the module."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if module in (folder / "cmdline").read_text() and pod_uid in (folder / "cgroup").read_text():
+                yield int(folder.name)
+        except (FileNotFoundError, ProcessLookupError):  # ended since it was listed
+            continue
+
+
+def _running(runs: Runs, name: str) -> dict[str, str]:
+    """Uid of each pod by its name, once a checkpoint is there."""
+    runs.wait(name, lambda status: status.get("checkpoint", {}).get("step", 0) >= 4)
+    return {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in runs.pods(name)}
+
+
+def test_a_killed_launcher_costs_one_attempt(runs: Runs) -> None:
+    name = runs.apply(demo_job("launcher", steps=STEPS))
+    uid = _running(runs, name)[f"{name}-1-1"]
+    for pid in _processes_of(uid, "launch"):
+        os.kill(pid, signal.SIGKILL)
+    failure = runs.wait(name, lambda status: status.get("attempt") == 2)["lastFailure"]
+    assert (failure["pod"], failure["exitCode"]) == (f"{name}-1-1", 137)
+    ended = runs.wait_for_phase(name, "Succeeded")
+    assert sum(ended["restarts"].values()) == 1
+    assert ended["progress"]["step"] == STEPS
+
+
+def test_memory_over_the_limit_is_named_and_not_retried(runs: Runs) -> None:
+    limits = {"resources": {"requests": {"memory": "64Mi"}, "limits": {"memory": "200Mi"}}}
+    name = runs.apply(demo_job("hungry", nodes=1, workers=limits))
+    failed = runs.wait_for_phase(name, "Failed")
+    failure = failed["lastFailure"]
+    assert (failure["reason"], failed["attempt"]) == ("OutOfMemory", 1)
+    assert "workers.resources.limits.memory" in failure["hint"]
+
+
+def test_an_evicted_pod_is_charged_to_preemption(runs: Runs) -> None:
+    name = runs.apply(demo_job("evicted", steps=STEPS))
+    _running(runs, name)
+    pod = f"{name}-1-1"
+    eviction = {
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": {"name": pod, "namespace": runs.namespace},
+    }
+    path = f"/api/v1/namespaces/{runs.namespace}/pods/{pod}/eviction"
+    runs.kubectl("create", "--raw", path, "-f", "-", input=json.dumps(eviction))
+    failure = runs.wait(name, lambda status: status.get("attempt") == 2)["lastFailure"]
+    assert (failure["pod"], failure["reason"]) == (pod, "Disrupted")
+    ended = runs.wait_for_phase(name, "Succeeded")
+    assert ended["restarts"] == {"application": 0, "infrastructure": 0, "preemption": 1}
+
+
+def test_a_deleted_service_and_configmap_come_back_and_nothing_restarts(runs: Runs) -> None:
+    name = runs.apply(demo_job("repaired", nodes=1, steps=STEPS))
+    pods = _running(runs, name)
+    runs.kubectl("delete", "service,configmap", "-l", f"training.peft-fsdp.io/job={name}", "--wait=true")
+    ended = runs.wait_for_phase(name, "Succeeded")
+    assert {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in runs.pods(name)} == pods
+    assert ended["attempt"] == 1
+    assert f"service/{name}" in runs.kubectl("get", "service,configmap", "-o", "name")
