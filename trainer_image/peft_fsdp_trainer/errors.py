@@ -64,6 +64,12 @@ class LossNotFinite(TrainerError):
     reason = Reason.LOSS_NOT_FINITE
 
 
+class QuantizationSelfCheckFailed(TrainerError):
+    """Packed weights came out of sharding changed."""
+
+    reason = Reason.QUANTIZATION_SELF_CHECK
+
+
 class HubPushFailed(TrainerError):
     """The adapter is complete, but the Hub did not take it."""
 

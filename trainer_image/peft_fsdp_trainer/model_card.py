@@ -108,6 +108,7 @@ def _asked_and_ran(config: TrainerConfig, facts: RunFacts) -> dict[str, Any]:
         "base weights": f"{config.quantization.scheme} in {config.quantization.storage_dtype}"
         if config.quantization
         else config.training.precision,
+        **({"quantization self-check": facts.self_check} if facts.self_check else {}),
         "trained parameters": f"{facts.trained_parameters:,} of {facts.all_parameters:,}",
     }
 

@@ -25,6 +25,8 @@ class RunFacts:
     """In words: how many ranks shard and replicate."""
     world_size: int
     device: str
+    self_check: str
+    """What the comparison of packed weights found; empty for a 16-bit base."""
     trained_parameters: int
     all_parameters: int
     versions: dict[str, str] = field(default_factory=lambda: {name: version(name) for name in PACKAGES})
@@ -42,7 +44,9 @@ class RunFacts:
         return timedelta(seconds=self.seconds)
 
     @classmethod
-    def of(cls, skeleton: Skeleton, data: DataFacts, attention: str, sharding: Sharding, ranks: Ranks) -> Self:
+    def of(
+        cls, skeleton: Skeleton, data: DataFacts, attention: str, sharding: Sharding, ranks: Ranks, self_check: str
+    ) -> Self:
         """The facts of a run that is about to train."""
         return cls(
             data=data,
@@ -50,6 +54,7 @@ class RunFacts:
             sharding=sharding.words,
             world_size=ranks.world_size,
             device=ranks.device_name,
+            self_check=self_check,
             trained_parameters=sum(value.numel() for value in trained_parameters(skeleton).values()),
             all_parameters=skeleton.parameter_count,
         )
@@ -57,8 +62,9 @@ class RunFacts:
     @property
     def line(self) -> str:
         """For the log, before the first step."""
+        checked = f"; self-check: {self.self_check}" if self.self_check else ""
         return (
             f"{self.trained_parameters:,} of {self.all_parameters:,} parameters trained; {self.world_size} ranks on "
             f"{self.device}; {self.sharding}; attention {self.attention}; {self.data.train.rows:,} rows of "
-            f"{self.data.train.documents:,} documents"
+            f"{self.data.train.documents:,} documents{checked}"
         )

@@ -1,10 +1,12 @@
 """A whole run, top to bottom: join, claim the output, data, model, train, export, push. Called by `rank`."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch import nn
 
 from peft_fsdp_api.progress import Stage
 from peft_fsdp_api.trainer_config import TrainerConfig
@@ -30,6 +32,7 @@ from .precision import choose_precision
 from .report import Reporter
 from .run_facts import RunFacts
 from .schedule import Position
+from .self_check import SelfCheck
 from .sharding import Sharding, plan_sharding
 from .step import Stepper
 from .stop import StopRequest
@@ -69,8 +72,9 @@ def _train_adapter(config: TrainerConfig, output: Output, ranks: Ranks, reporter
     torch.manual_seed(config.training.seed + ranks.rank)
     skeleton = build_skeleton(model_config, config.model, config.lora, precision.compute, attention)
     sharding = plan_sharding(config.fsdp, precision, ranks, config.training.compile)
-    model = _load(config, skeleton, base, sharding, ranks, reporter)
-    facts = RunFacts.of(skeleton, data.facts, attention, sharding, ranks)
+    check = SelfCheck(sharding.shard_layer, ranks)
+    model = _load(config, skeleton, base, sharding, check, ranks, reporter)
+    facts = RunFacts.of(skeleton, data.facts, attention, sharding, ranks, check.words)
     log(ranks, facts.line)
     parameters = list(trained_parameters(skeleton).values())
     optimizer = make_optimizer(parameters, config.training)
@@ -107,12 +111,18 @@ def _prepare_data(
 
 
 def _load(
-    config: TrainerConfig, skeleton: Skeleton, base: ModelFolder, sharding: Sharding, ranks: Ranks, reporter: Reporter
+    config: TrainerConfig,
+    skeleton: Skeleton,
+    base: ModelFolder,
+    sharding: Sharding,
+    shard_layer: Callable[[nn.Module], None],
+    ranks: Ranks,
+    reporter: Reporter,
 ) -> LanguageModelLoss:
     """The sharded model with its weights. Raises ModelNotAvailable where files lack a tensor."""
     reporter.stage(Stage.LOAD)
     loader = Loader(skeleton, find_weights(base.folder), ranks.device, config.quantization, config.training.seed)
-    loader.load(sharding.shard_layer, reporter.advance)
+    loader.load(shard_layer, reporter.advance)
     model = LanguageModelLoss(skeleton)
     sharding.shard_root(skeleton, model)
     return model
