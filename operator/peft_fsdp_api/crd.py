@@ -14,7 +14,12 @@ from .structural import NotStructural, Schema, inline_schema, optional_without_d
 from .text import VALIDATIONS
 
 # Sections that may change at any time; all others, also those of later versions, are fixed by the first attempt.
-MUTABLE: Final = frozenset({"suspend", "startDeadline", "activeDeadline", "ttlAfterFinished", "cleanup", "restart"})
+MUTABLE: Final = frozenset(
+    {
+        *("suspend", "startDeadline", "activeDeadline", "stallTimeout", "stallAction"),
+        *("ttlAfterFinished", "cleanup", "restart"),
+    }
+)
 
 _NOT_STARTED: Final = (
     "!has(self.spec) || !has(oldSelf.spec) || "

@@ -33,8 +33,8 @@ JobName = Annotated[str, Field(max_length=JOB_NAME_MAX_LENGTH), JOB_NAME]
 
 
 class JobSpec(ApiModel):
-    """What the user wants. Everything but suspend, startDeadline, activeDeadline, ttlAfterFinished, cleanup and
-    restart is fixed once the first attempt has started."""
+    """What the user wants. Everything but suspend, startDeadline, activeDeadline, stallTimeout, stallAction,
+    ttlAfterFinished, cleanup and restart is fixed once the first attempt has started."""
 
     model: ModelSpec
     """The base model."""
@@ -68,6 +68,12 @@ class JobSpec(ApiModel):
     """Longest time from the creation of an attempt's pods until all of them run; absent means no limit."""
     active_deadline: Deadline | None = None
     """Longest time the pods of the job may run in all, suspended time left out; absent means no limit."""
+    stall_timeout: Deadline = "15m"
+    """Longest time without a sign of life from any rank while it trains. The other stages, and the first step of an
+    attempt, may take at least 10 minutes to 1 hour, whatever is given here."""
+    stall_action: Literal["report", "restart"] = "report"
+    """What happens to a run that hangs: the condition Stalled says so, or the attempt is ended and a new one begins
+    (budget restart.infrastructure)."""
     cleanup: Literal["keep", "delete"] = "keep"
     """What happens to finished pods when the job ends: kept for their logs, or deleted."""
     ttl_after_finished: Duration | None = None

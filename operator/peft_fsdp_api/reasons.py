@@ -37,6 +37,7 @@ class Reason(StrEnum):
     LOST_PEER = "LostPeer"
     COLLECTIVE_TIMEOUT = "CollectiveTimeout"
     APPLICATION_ERROR = "ApplicationError"
+    NO_PROGRESS = "NoProgress"
     PREEMPTED = "Preempted"
     NODE_LOST = "NodeLost"
     POD_DELETED = "PodDeleted"
@@ -101,6 +102,11 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
     Reason.LOST_PEER: ReasonFacts(74, Budget.INFRASTRUCTURE, "Another worker went away; its own failure is the cause."),
     Reason.COLLECTIVE_TIMEOUT: ReasonFacts(
         75, Budget.INFRASTRUCTURE, "A rank stopped answering; look at the network between the named nodes."
+    ),
+    Reason.NO_PROGRESS: ReasonFacts(
+        None,
+        Budget.INFRASTRUCTURE,
+        "Look at the named rank's pod and node; raise spec.stallTimeout if the work is only slow.",
     ),
     Reason.PREEMPTED: ReasonFacts(76, Budget.PREEMPTION, "The run was asked to stop and saved its state."),
     Reason.QUANTIZATION_SELF_CHECK: ReasonFacts(

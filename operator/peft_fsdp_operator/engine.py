@@ -44,7 +44,7 @@ class Engine:
         self._reconciler = Reconciler(
             cluster, self.jobs, self._children, self._recorder, metrics, utc_now, self._check_lead
         )
-        self._poller = ProgressPoller(self.jobs, self._pods_of, self._queue.mark)
+        self._poller = ProgressPoller(self.jobs, self._pods_of, self._queue.mark, utc_now)
         self._pod_events = PodEventReader(cluster, self.jobs, self._pods_of, self._queue.mark, utc_now)
         self._register_metrics()
 

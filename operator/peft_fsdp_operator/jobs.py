@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from peft_fsdp_api.job import InvalidJob, PeftFsdpJob, parse_job
 
+from .pulse import GangMemory
 from .seen import LauncherReport, Refusal, Words
 
 
@@ -31,6 +32,8 @@ class JobRecord:
     raw: Mapping[str, Any]
     refusal: Refusal | None = None
     report: LauncherReport | None = None
+    gang: GangMemory | None = None
+    """What the launchers of the current attempt said."""
     pod_words: Mapping[str, Words] = field(default_factory=dict)
     """What events say of pods that do not start, by the pod's uid."""
     written_at: float = float("-inf")

@@ -1,12 +1,13 @@
-"""Reads how far running jobs are from their launchers, over HTTP, beside the passes and never inside one.
+"""Reads how far running jobs are from the launchers of all workers, over HTTP, beside the passes and never inside one.
 
-`handlers` runs the poller. A report that differs from the last one marks the job dirty; when that is written is up to
-`status_writes`.
+`engine` runs the poller. A look at the launchers marks the job dirty; when what is new is written is up to
+`status_writes`, and whether the gang hangs is up to `decide.stall`.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Final
 
 import aiohttp
@@ -18,11 +19,14 @@ from peft_fsdp_api.status import Phase, ProgressStatus
 
 from .figures import shown_figures
 from .jobs import JobKey, JobRecord, Jobs
+from .pulse import GangMemory, slowness
 from .seen import LauncherReport, PodSeen
 
 INTERVAL: Final = 10.0
 FIRST_INTERVAL: Final = 2.0
-AT_ONCE: Final = 32
+WORKERS_PER_SECOND: Final = 8
+"""Of one job: a gang of more than eighty workers is asked less often than every ten seconds."""
+AT_ONCE: Final = 64
 TIMEOUT: Final = aiohttp.ClientTimeout(total=3)
 BYTES_MAX: Final = 1 << 20
 
@@ -30,54 +34,76 @@ log = logging.getLogger(__name__)
 
 
 class ProgressPoller:
-    """Asks worker 0 of every running job in turn."""
+    """Asks the launchers of every running job; a job whose launchers are slow delays no other."""
 
     def __init__(
-        self, jobs: Jobs, pods_of: Callable[[JobKey, JobRecord], tuple[PodSeen, ...]], mark: Callable[[JobKey], None]
+        self,
+        jobs: Jobs,
+        pods_of: Callable[[JobKey, JobRecord], tuple[PodSeen, ...]],
+        mark: Callable[[JobKey], None],
+        clock: Callable[[], datetime],
     ) -> None:
-        self._jobs, self._pods_of, self._mark = jobs, pods_of, mark
+        self._jobs, self._pods_of, self._mark, self._clock = jobs, pods_of, mark, clock
         self._asked_at: dict[JobKey, float] = {}
+        self._asking: set[JobKey] = set()
 
     async def run(self) -> None:
         """Poll until cancelled."""
         slots = asyncio.Semaphore(AT_ONCE)
-        async with aiohttp.ClientSession(timeout=TIMEOUT) as session:
+        async with aiohttp.ClientSession(timeout=TIMEOUT) as session, asyncio.TaskGroup() as rounds:
             while True:
-                due = [(key, record) for key, record in self._jobs.items() if self._is_due(key, record)]
-                await asyncio.gather(*(self._ask(session, slots, key, record) for key, record in due))
-                running = dict(self._jobs.items())
-                self._asked_at = {key: at for key, at in self._asked_at.items() if key in running}
+                known = dict(self._jobs.items())
+                self._asked_at = {key: at for key, at in self._asked_at.items() if key in known}
+                for key, record in known.items():
+                    if key not in self._asking and (pods := self._due_pods(key, record)):
+                        self._asking.add(key)
+                        rounds.create_task(self._ask(session, slots, key, record, pods))
                 await asyncio.sleep(FIRST_INTERVAL / 2)
 
-    def _is_due(self, key: JobKey, record: JobRecord) -> bool:
-        """Running jobs every ten seconds; sooner while nothing is known, so that `kubectl get` says something."""
-        if (record.raw.get("status") or {}).get("phase") not in (Phase.RUNNING, Phase.STARTING):
-            return False
-        interval = INTERVAL if record.report else FIRST_INTERVAL
+    def _due_pods(self, key: JobKey, record: JobRecord) -> list[PodSeen]:
+        """Whom to ask now: every ten seconds, sooner while nothing is known and `kubectl get` has nothing to say."""
+        status = record.raw.get("status") or {}
+        if status.get("phase") not in (Phase.RUNNING, Phase.STARTING):
+            return []
+        attempt = int(status.get("attempt") or 0)
+        pods = [pod for pod in self._pods_of(key, record) if pod.attempt == attempt and pod.trainer_running and pod.ip]
+        interval = max(INTERVAL, len(pods) / WORKERS_PER_SECOND) if record.report else FIRST_INTERVAL
         now = asyncio.get_running_loop().time()
-        if now - self._asked_at.get(key, float("-inf")) < interval:
-            return False
+        if not pods or now - self._asked_at.get(key, float("-inf")) < interval:
+            return []
         self._asked_at[key] = now
-        return True
+        return pods
 
     async def _ask(
-        self, session: aiohttp.ClientSession, slots: asyncio.Semaphore, key: JobKey, record: JobRecord
+        self,
+        session: aiohttp.ClientSession,
+        slots: asyncio.Semaphore,
+        key: JobKey,
+        record: JobRecord,
+        pods: Sequence[PodSeen],
     ) -> None:
-        attempt = int(record.raw["status"].get("attempt") or 0)
-        pods = self._pods_of(key, record)
-        pod = next((one for one in pods if one.worker == 0 and one.attempt == attempt and one.trainer_running), None)
-        if pod is None or pod.ip is None:
-            return
-        async with slots:
-            report = await fetch_report(session, pod.ip)
-        if report is not None and report.attempt == attempt and report != record.report:
-            record.report = report
+        async def ask(pod: PodSeen) -> Progress | None:
+            async with slots:
+                return await fetch_progress(session, pod.ip or "")
+
+        try:
+            answers = await asyncio.gather(*(ask(pod) for pod in pods))
+        finally:
+            self._asking.discard(key)
+        attempt, now = pods[0].attempt, self._clock()
+        if record.gang is None or record.gang.attempt != attempt:
+            record.gang = GangMemory(attempt)
+        told = [
+            (pod, answer) for pod, answer in zip(pods, answers, strict=True) if answer and answer.attempt == attempt
+        ]
+        for pod, answer in told:
+            record.gang.take(pod.worker, answer, now)
+        if told:
+            record.report = make_report(record.gang, now)
             self._mark(key)
 
 
-async def fetch_report(
-    session: aiohttp.ClientSession, ip: str, port: int = names.LAUNCHER_PORT
-) -> LauncherReport | None:
+async def fetch_progress(session: aiohttp.ClientSession, ip: str, port: int = names.LAUNCHER_PORT) -> Progress | None:
     """What one launcher tells, or None where it does not answer or does not make sense."""
     host = f"[{ip}]" if ":" in ip else ip
     try:
@@ -85,19 +111,26 @@ async def fetch_report(
             if response.status != 200:
                 return None
             body = await response.content.read(BYTES_MAX)
-        progress = Progress.model_validate_json(body)
+        return Progress.model_validate_json(body)
     except (aiohttp.ClientError, TimeoutError, OSError, ValidationError) as error:
         log.debug("no progress from %s: %s", ip, error)
         return None
-    return LauncherReport(progress.attempt, summarize(progress), progress.checkpoint)
 
 
-def summarize(progress: Progress) -> ProgressStatus | None:
-    """The launcher's answer as the job's status shows it; None before any rank has reported."""
-    if not progress.ranks:
+def make_report(gang: GangMemory, now: datetime) -> LauncherReport:
+    """What all launchers together tell, from their last answers."""
+    answers = gang.answers
+    checkpoint = next((answer.checkpoint for answer in answers if answer.checkpoint), None)
+    return LauncherReport(gang.attempt, summarize(answers), checkpoint, gang.pulse(now))
+
+
+def summarize(answers: Sequence[Progress]) -> ProgressStatus | None:
+    """The launchers' answers as the job's status shows them; None before any rank has reported."""
+    ranks = [rank for answer in answers for rank in answer.ranks]
+    if not ranks:
         return None
-    slowest = min(progress.ranks, key=lambda rank: (rank.heartbeat, rank.rank))
-    training = progress.training
+    slowest = min(ranks, key=slowness)
+    training = next((answer.training for answer in answers if answer.training), None)
     status = ProgressStatus(stage=slowest.stage, slowest_rank=slowest.rank, heartbeat=slowest.heartbeat)
     if training is None:
         share = f"{slowest.done}/{slowest.total}" if slowest.total else None

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from peft_fsdp_api.job import PeftFsdpJob
+from peft_fsdp_api.progress import Stage
 from peft_fsdp_api.status import CheckpointStatus, JobStatus, ProgressStatus
 
 
@@ -119,12 +120,33 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Pulse:
+    """How quiet a gang is, on the operator's own clock."""
+
+    moved_at: datetime
+    """When any rank was last seen to move."""
+    read_at: datetime
+    """When a launcher answered last."""
+    rank: int
+    """The rank that has stood still for longest."""
+    worker: int
+    """The worker it belongs to."""
+    stages: frozenset[Stage]
+    """What the ranks are doing."""
+    has_stepped: bool = True
+    """Whether this attempt was seen to finish a training step."""
+    silent: frozenset[int] = frozenset()
+    """Workers whose launchers answered before, and do not now."""
+
+
+@dataclass(frozen=True, slots=True)
 class LauncherReport:
-    """What worker 0's launcher told last."""
+    """What the launchers of all workers told last."""
 
     attempt: int
     progress: ProgressStatus | None
     checkpoint: CheckpointStatus | None
+    pulse: Pulse | None = None
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,8 @@ CHANGES: dict[str, Any] = {
     "suspend": True,
     "startDeadline": "1h",
     "activeDeadline": "2h",
+    "stallTimeout": "1h",
+    "stallAction": "restart",
     "cleanup": "delete",
     "ttlAfterFinished": "1m",
 }

@@ -6,7 +6,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from peft_fsdp_api.names import PROGRESS_PATH
-from peft_fsdp_operator.progress import fetch_report
+from peft_fsdp_api.progress import Progress
+from peft_fsdp_operator.progress import fetch_progress, summarize
 
 RANKS = [
     {"rank": 0, "stage": "train", "heartbeat": "2026-11-22T12:00:05Z"},
@@ -29,21 +30,36 @@ async def ask(answer, status=200):
     app = web.Application()
     app.router.add_get(PROGRESS_PATH, progress)
     async with TestServer(app) as server, aiohttp.ClientSession() as session:
-        return await fetch_report(session, "127.0.0.1", server.port)
+        return await fetch_progress(session, "127.0.0.1", server.port)
 
 
-async def test_figures_come_from_the_training_and_the_pulse_from_the_slowest_rank():
-    report = await ask({"attempt": 3, "nodeRank": 0, "ranks": RANKS, "training": TRAINING})
-    progress = report.progress
-    assert (report.attempt, progress.stage, progress.summary) == (3, "train", "120/500")
-    assert (progress.slowest_rank, progress.heartbeat) == (1, "2026-11-22T12:00:01Z")
+def answers(*told):
+    return [Progress.model_validate({"attempt": 1, **one}, strict=False) for one in told]
+
+
+async def test_a_launchers_answer():
+    progress = await ask({"attempt": 3, "nodeRank": 0, "ranks": RANKS, "training": TRAINING})
+    assert (progress.attempt, [rank.rank for rank in progress.ranks]) == (3, [0, 1])
+
+
+def test_figures_come_from_the_training_and_the_pulse_from_the_slowest_rank_of_all_workers():
+    other = {"rank": 5, "stage": "train", "heartbeat": "2026-11-22T11:59:59Z"}
+    progress = summarize(
+        answers({"nodeRank": 0, "ranks": RANKS, "training": TRAINING}, {"nodeRank": 1, "ranks": [other]})
+    )
+    assert (progress.stage, progress.summary) == ("train", "120/500")
+    assert (progress.slowest_rank, progress.heartbeat) == (5, "2026-11-22T11:59:59Z")
     assert (progress.loss, progress.remaining) == (1.5, "1m10s")
 
 
-async def test_before_the_training_the_stage_is_told():
+def test_of_two_ranks_with_one_heartbeat_the_one_that_came_less_far_is_the_slower():
+    ranks = [{**RANKS[0], "stage": "save"}, {**RANKS[0], "rank": 1, "done": 4}, {**RANKS[0], "rank": 2, "done": 3}]
+    assert summarize(answers({"nodeRank": 0, "ranks": ranks})).slowest_rank == 2
+
+
+def test_before_the_training_the_stage_is_told():
     rank = {**RANKS[0], "stage": "load", "done": 3, "total": 32}
-    report = await ask({"attempt": 1, "nodeRank": 0, "ranks": [rank]})
-    assert report.progress.summary == "load 3/32"
+    assert summarize(answers({"nodeRank": 0, "ranks": [rank]})).summary == "load 3/32"
 
 
 @pytest.mark.parametrize(("answer", "status"), [({"attempt": "x"}, 200), ({}, 503), ([], 200)])
@@ -53,4 +69,4 @@ async def test_nonsense_is_no_report(answer, status):
 
 async def test_nobody_there_is_no_report(unused_tcp_port):
     async with aiohttp.ClientSession() as session:
-        assert await fetch_report(session, "127.0.0.1", unused_tcp_port) is None
+        assert await fetch_progress(session, "127.0.0.1", unused_tcp_port) is None

@@ -15,6 +15,7 @@ from ..seen import Observed
 from ..times import read_time
 from .phases import ACTIVE, begin_attempt, changed, close_attempt, count, current_pods, newest_checkpoint, succeed
 from .running import carry_on, next_deadline, when_beginning, when_failed, when_late
+from .stall import when_stalled
 from .waiting import find_overdue
 
 FENCE_INTERVAL: Final = timedelta(seconds=5)
@@ -138,4 +139,5 @@ RULES: Final[tuple[Rule, ...]] = (
     when_beginning,
     when_failed,
     when_late,
+    when_stalled,
 )

@@ -73,8 +73,10 @@ class World:
         async with self.cluster.session.patch(url, data=json.dumps(body), headers=headers) as response:
             assert response.status < 300, await response.text()
 
-    async def run_pod(self, name: str) -> None:
+    async def run_pod(self, name: str, ip: str | None = None) -> None:
         await self.report(name, "Running", {"running": {"startedAt": now()}})
+        if ip is not None:
+            await self.patch(PODS, name, {"status": {"podIP": ip, "podIPs": [{"ip": ip}]}}, "status")
 
     async def end_pod(self, name: str, code: int, message: str = "", reason: str = "") -> None:
         ended = {"exitCode": code, "reason": reason or ("Completed" if code == 0 else "Error"), "message": message}

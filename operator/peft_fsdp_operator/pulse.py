@@ -1,0 +1,84 @@
+"""What the operator remembers of the launchers' answers during one attempt, to tell a slow gang from one that hangs.
+
+Filled by `progress`, judged by `decide.stall`. Movement is timed on the operator's own clock: the heartbeats come from
+the clocks of many nodes. An operator that starts anew has seen nothing yet, and every clock begins again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from peft_fsdp_api.progress import Progress, RankProgress, Stage
+
+from .seen import Pulse
+
+
+@dataclass
+class _Worker:
+    """One launcher: its last answer, and when each of its ranks was last seen to move."""
+
+    progress: Progress
+    answered_at: datetime
+    moved_at: dict[int, datetime] = field(default_factory=dict)
+
+
+class GangMemory:
+    """One attempt of one job. A new attempt begins with a new memory."""
+
+    def __init__(self, attempt: int) -> None:
+        self.attempt = attempt
+        self._workers: dict[int, _Worker] = {}
+        self._first_step: int | None = None
+
+    @property
+    def answers(self) -> Sequence[Progress]:
+        """The last answer of each worker that ever answered, by worker."""
+        return [self._workers[worker].progress for worker in sorted(self._workers)]
+
+    def take(self, worker: int, progress: Progress, now: datetime) -> None:
+        """A launcher has answered."""
+        known = self._workers.get(worker)
+        before = {rank.rank: rank for rank in known.progress.ranks} if known else {}
+        moved_at = known.moved_at if known else {}
+        for rank in progress.ranks:
+            if _signs(before.get(rank.rank)) != _signs(rank):
+                moved_at[rank.rank] = now
+        self._workers[worker] = _Worker(progress, now, moved_at)
+        if progress.training is not None and self._first_step is None:
+            self._first_step = progress.training.step
+
+    def pulse(self, now: datetime) -> Pulse | None:
+        """How quiet the gang is at a moment at which at least one launcher answered; None before any rank reported."""
+        ranks = [(worker, rank) for worker, known in self._workers.items() for rank in known.progress.ranks]
+        if not ranks:
+            return None
+        worker, slowest = min(ranks, key=lambda one: (self._moved_at(*one), *slowness(one[1])))
+        # A launcher that does not answer may well see its ranks move: it counts as moving until its last answer.
+        silent = frozenset(number for number, known in self._workers.items() if known.answered_at < now)
+        moments = [self._moved_at(*one) for one in ranks] + [self._workers[number].answered_at for number in silent]
+        return Pulse(
+            moved_at=max(moments),
+            read_at=now,
+            rank=slowest.rank,
+            worker=worker,
+            stages=frozenset(rank.stage for _, rank in ranks),
+            has_stepped=self._has_stepped(),
+            silent=silent,
+        )
+
+    def _moved_at(self, worker: int, rank: RankProgress) -> datetime:
+        return self._workers[worker].moved_at[rank.rank]
+
+    def _has_stepped(self) -> bool:
+        """Whether this attempt was seen to finish a step: the first one may compile for long."""
+        steps = [known.progress.training.step for known in self._workers.values() if known.progress.training]
+        return self._first_step is not None and max(steps, default=0) > self._first_step
+
+
+def slowness(rank: RankProgress) -> tuple[str, int, int, int]:
+    """Sorts ranks, the slowest first: the oldest heartbeat, then the one that has come least far."""
+    return rank.heartbeat, list(Stage).index(rank.stage), rank.done, rank.rank
+
+
+def _signs(rank: RankProgress | None) -> tuple[Stage, int, str] | None:
+    return (rank.stage, rank.done, rank.heartbeat) if rank else None
