@@ -76,7 +76,7 @@ test-apiserver: install tools
 test-cluster: install tools images
 	$(PYTEST) -m cluster --durations 10
 
-.PHONY: demo demo-down demo-input bench
+.PHONY: demo demo-down demo-input bench gpu-check
 demo: install  ## the whole line on a real one-machine cluster, or on KUBECONFIG with IMAGE_REGISTRY
 	@$(BIN)/python -m dev.demo up
 
@@ -88,5 +88,8 @@ demo-input: install  ## base model and dataset for `peft-fsdp run manifests/exam
 
 bench: install tools  ## measure the figures of docs/measurements.md
 	$(BIN)/python -m tests.bench
+
+gpu-check: install  ## this trainer beside the guide's script on this machine's GPUs (ARGS="--size 3b --kind LoRA")
+	$(BIN)/python -m tests.gpu_check $(ARGS)
 
 include dev/cluster.mk
