@@ -63,6 +63,8 @@ class TrainingProgress(ApiModel):
     """Norm of the gradients before clipping."""
     tokens_per_second: float | None = None
     """Tokens of all ranks per second since the last report."""
+    model_flops_utilization: float | None = None
+    """Share of the devices' bf16 peak that the model's arithmetic takes, 0 to 1; absent where the peak is not known."""
     remaining_seconds: float | None = None
     """Estimated time to the last step."""
 

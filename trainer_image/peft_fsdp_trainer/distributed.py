@@ -60,15 +60,18 @@ class Ranks:
         """Wait until every rank is here."""
         self.sum([0.0])
 
-    def decide(self, question: Callable[[], T]) -> T:
-        """The answer of rank 0, on every rank. A TrainerError that rank 0 raises is raised everywhere."""
+    def decide(self, question: Callable[[], T], group: dist.ProcessGroup | None = None) -> T:
+        """The answer of rank 0, on every rank. A TrainerError that rank 0 raises is raised everywhere.
+
+        `group` is `background` for a question that is asked beside the training.
+        """
         answer: list[Any] = [None]
         if self.is_first:
             try:
                 answer = [question()]
             except TrainerError as error:
                 answer = [error]
-        dist.broadcast_object_list(answer, src=0, device=torch.device("cpu"))
+        dist.broadcast_object_list(answer, src=0, group=group, device=torch.device("cpu"))
         if isinstance(answer[0], TrainerError):
             raise answer[0]
         result: T = answer[0]

@@ -9,6 +9,7 @@ from peft_fsdp_api.progress import Stage
 from peft_fsdp_api.trainer_config import TrainerConfig
 
 from .adapter import adapter_status, gather_adapter, write_adapter
+from .disk_space import naming_full_disk
 from .distributed import Ranks
 from .log import log
 from .model import Skeleton
@@ -34,7 +35,8 @@ class Export:
 
     def write(self, tensors: dict[str, torch.Tensor]) -> None:
         """Write the folder and move it to its place."""
-        with self.output.complete_folder(self.output.adapter) as folder:
+        place = self.output.adapter
+        with naming_full_disk(self.output.volume, "the adapter"), self.output.complete_folder(place) as folder:
             write_adapter(folder, tensors, self.skeleton, self.base)
             if self.chat_template is not None:
                 self.tokenizer.chat_template = self.chat_template

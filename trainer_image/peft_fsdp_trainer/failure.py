@@ -24,6 +24,12 @@ MESSAGE_LENGTH: Final = 1000
 
 _OUT_OF_MEMORY: Final = re.compile(
     r"CUDA out of memory|CUBLAS_STATUS_ALLOC_FAILED|DefaultCPUAllocator: (can't|not enough)|Cannot allocate memory"
+    r"|std::bad_alloc"
+)
+_DEVICE: Final = re.compile("CUDA|CUBLAS")
+HOST_MEMORY_HINT: Final = (
+    "The pod's memory limit was reached, not the GPU's: raise workers.resources.limits.memory, or lower "
+    "workers.sharedMemory, dataset.maxLength or the number of processes."
 )
 _DISK_FULL: Final = re.compile(r"No space left on device|Disk quota exceeded")
 # gloo says "Timed out waiting 1800000ms for recv operation to complete"; NCCL's watchdog, before it aborts the
@@ -34,7 +40,8 @@ _TIMEOUT: Final = re.compile(
 _LOST_PEER: Final = re.compile(
     r"Connection (closed|reset) by peer|ncclRemoteError|ncclSystemError|remote process exited"
     r"|Connection was likely closed|Broken pipe|Socket (closed|is closed)|failed to recv|Connection refused"
-    r"|gloo.*connect"
+    # The first is what gloo says when a loaded machine answers too late: "[…] Connect timeout".
+    r"|Gloo connectFullMesh failed|gloo/transport/"
 )
 _NETWORK_ERRORS: Final = {"DistBackendError", "DistNetworkError", "DistStoreError"}
 
@@ -72,11 +79,14 @@ def describe(error: BaseException, rank: int, stage: Stage, step: int | None) ->
             rank=rank, time=now, reason=error.reason, message=error.message, hint=error.hint, step=reached
         )
     summary = "".join(traceback.format_exception_only(error)).strip()
+    reason = classify(error, stage)
+    on_host = reason is Reason.OUT_OF_MEMORY and not _DEVICE.search(summary)
     return RankFailure(
         rank=rank,
         time=now,
-        reason=classify(error, stage),
+        reason=reason,
         message=summary[:MESSAGE_LENGTH],
+        hint=HOST_MEMORY_HINT if on_host else None,
         traceback=last_lines("".join(traceback.format_exception(error))),
         step=step,
     )
@@ -121,9 +131,10 @@ def _classify_one(error: BaseException, stage: Stage) -> Reason:
     if isinstance(error, TrainerError):
         return error.reason
     names = {parent.__name__ for parent in type(error).__mro__}
-    if isinstance(error, MemoryError) or "OutOfMemoryError" in names:
+    no_memory = isinstance(error, OSError) and error.errno == errno.ENOMEM
+    if isinstance(error, MemoryError) or no_memory or "OutOfMemoryError" in names:
         return Reason.OUT_OF_MEMORY
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)) or _DISK_FULL.search(str(error)):
         return Reason.DISK_FULL
     if names & _NETWORK_ERRORS or type(error) is RuntimeError:
         reason = _reason_in_text(str(error))

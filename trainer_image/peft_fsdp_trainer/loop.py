@@ -126,6 +126,11 @@ class Loop:
             self._leave()
         return loss_tokens, tokens, save_now > 0, evaluate_now > 0
 
+    def _leave_if_asked(self) -> None:
+        """Between two batches of an evaluation, which takes many times as long as a step."""
+        if self.ranks.sum([self.stop.requested])[0]:
+            self._leave()
+
     def _leave(self) -> None:
         """Save unless it has just been done, and end the run as one that can go on."""
         step = self.trainee.position.step
@@ -141,18 +146,17 @@ class Loop:
         assert evaluation is not None
         size = evaluation.batch_size or self.config.training.batch_size
         batches = Batches(rows, batch_size=size, rank=self.ranks.rank, world_size=self.ranks.world_size, shuffle=False)
-        self.reporter.stage(Stage.EVALUATE, len(batches))
         loss, tokens = 0.0, 0
-        for done, (batch_loss, batch_tokens) in enumerate(self.stepper.evaluate(batches)):
-            loss, tokens = loss + batch_loss, tokens + batch_tokens
-            self.reporter.advance(done + 1)
+        with self.reporter.within(Stage.EVALUATE, len(batches)):
+            for done, (batch_loss, batch_tokens) in enumerate(self.stepper.evaluate(batches)):
+                loss, tokens = loss + batch_loss, tokens + batch_tokens
+                self.reporter.advance(done + 1)
+                self._leave_if_asked()
         loss, count = self.ranks.sum([loss, tokens])
         position = self.trainee.position
         self._figures.eval_loss = loss / max(count, 1)
         log(self.ranks, f"step {position.step}: evaluation loss {self._figures.eval_loss:.4f} over {count:.0f} tokens")
         self.trackers.log({"eval_loss": self._figures.eval_loss}, position.step)
-        self.reporter.stage(Stage.TRAIN, self.total_steps)
-        self.reporter.advance(position.step)
         self._report()
 
     def _log(self) -> None:
@@ -181,6 +185,7 @@ class Loop:
             learning_rate=figures.learning_rate,
             grad_norm=figures.grad_norm,
             tokens_per_second=figures.tokens_per_second,
+            model_flops_utilization=self.facts.utilization(figures.tokens_per_second),
             remaining_seconds=figures.remaining_seconds(position),
         )
 

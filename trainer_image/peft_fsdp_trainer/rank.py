@@ -11,10 +11,10 @@ import traceback
 from typing import Final
 
 from peft_fsdp_api.progress import Stage
-from peft_fsdp_api.reasons import REASONS, exit_code
+from peft_fsdp_api.reasons import REASONS, Reason, exit_code
 
 from .config_file import read_config
-from .errors import TrainerError
+from .errors import Preempted, TrainerError
 from .failure import describe, write_failure
 from .library_noise import silence_known_noise
 from .rank_environment import RankEnvironment, read_environment
@@ -28,7 +28,7 @@ def main() -> int:
     """Run the training and return the exit code."""
     environment = read_environment()
     reporter = Reporter(environment.rank, environment.run_dir)
-    stop = StopRequest()
+    stop = StopRequest(lambda: _leave(environment, reporter))
     stop.listen()
     _die_with_launcher()
     reporter.stage(Stage.START)
@@ -38,6 +38,14 @@ def main() -> int:
         return _fail(error, environment, reporter)
     reporter.stage(Stage.DONE)
     return 0
+
+
+def _leave(environment: RankEnvironment, reporter: Reporter) -> None:
+    """End from inside a signal handler. An exception would be caught by whichever library is at work."""
+    stage, step = reporter.current_stage, reporter.step
+    error = Preempted(f"asked to stop during stage {stage}; nothing had to be saved", step=step)
+    write_failure(environment.run_dir, describe(error, environment.rank, stage, step))
+    os._exit(exit_code(Reason.PREEMPTED))
 
 
 def _train(environment: RankEnvironment, reporter: Reporter, stop: StopRequest) -> None:

@@ -4,8 +4,10 @@ Written by `Reporter` inside the training process, read by the launcher, which s
 hangs in a collective is seen by its old heartbeat and silences nobody.
 """
 
+import contextlib
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -37,8 +39,11 @@ def timestamp(seconds: float) -> str:
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the old content or the new one, never a part."""
-    partial = path.with_suffix(".partial")
+    """Write a file so that a reader sees the old content or the new one, never a part.
+
+    The Hub client reports from threads of its own, so the half-written file carries the thread's number.
+    """
+    partial = path.with_suffix(f".partial-{threading.get_native_id()}")
     partial.write_text(text)
     partial.replace(path)
 
@@ -67,6 +72,15 @@ class Reporter:
     def current_stage(self) -> Stage:
         """What the rank is doing."""
         return self._stage
+
+    @contextlib.contextmanager
+    def within(self, stage: Stage, total: int | None = None) -> Iterator[None]:
+        """A stage inside the current one, which goes on where it was when the block ends without an error."""
+        outer, done, outer_total = self._stage, self._done, self._total
+        self.stage(stage, total)
+        yield
+        self._stage, self._done, self._total = outer, done, outer_total
+        self.flush()
 
     @property
     def step(self) -> int | None:

@@ -8,6 +8,7 @@ from typing import Final, Self
 from .adapter import trained_parameters
 from .data import DataFacts
 from .distributed import Ranks
+from .mfu import flops_per_token, peak_flops
 from .model import Skeleton
 from .sharding import Sharding
 
@@ -29,6 +30,7 @@ class RunFacts:
     """What the comparison of packed weights found; empty for a 16-bit base."""
     trained_parameters: int
     all_parameters: int
+    flops_per_token: float
     versions: dict[str, str] = field(default_factory=lambda: {name: version(name) for name in PACKAGES})
     steps: int = 0
     epochs: float = 0.0
@@ -42,6 +44,13 @@ class RunFacts:
     def duration(self) -> timedelta:
         """Time in this attempt's training loop."""
         return timedelta(seconds=self.seconds)
+
+    def utilization(self, tokens_per_second: float | None) -> float | None:
+        """The model FLOPs utilization at this pace; None on a device whose peak is not known."""
+        peak = peak_flops(self.device)
+        if peak is None or tokens_per_second is None:
+            return None
+        return round(tokens_per_second * self.flops_per_token / (peak * self.world_size), 4)
 
     @classmethod
     def of(
@@ -57,6 +66,7 @@ class RunFacts:
             self_check=self_check,
             trained_parameters=sum(value.numel() for value in trained_parameters(skeleton).values()),
             all_parameters=skeleton.parameter_count,
+            flops_per_token=flops_per_token(skeleton),
         )
 
     @property

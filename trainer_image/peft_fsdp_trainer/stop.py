@@ -1,18 +1,25 @@
-"""A request to stop, as a rank sees it: SIGTERM from its launcher becomes a flag read at step boundaries.
+"""A request to stop, as a rank sees it: SIGTERM from its launcher.
 
-Made by `rank`, handed to `train`. The ranks must agree on the step at which they stop; the flag alone of one rank
-decides nothing.
+While there is something to save it is a flag, read at step boundaries and between the batches of an evaluation; the
+ranks must agree on the step at which they stop, so the flag of one rank decides nothing. Before the first step and
+after the export there is nothing to save, and the process ends at once, whatever it is waiting for.
+Made by `rank`, handed to `train`.
 """
 
+import contextlib
 import signal
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 
 class StopRequest:
     """Whether this process was asked to stop."""
 
-    def __init__(self) -> None:
+    def __init__(self, leave: Callable[[], None] | None = None) -> None:
+        """`leave` ends the process; without it a request is only a flag."""
+        self._leave = leave
         self._requested = False
+        self._something_to_save = False
 
     @property
     def requested(self) -> bool:
@@ -22,6 +29,19 @@ class StopRequest:
     def request(self) -> None:
         """Ask to stop at the next opportunity."""
         self._requested = True
+        self.heed()
+
+    def heed(self) -> None:
+        """End the process here where it was asked to stop and there is nothing to save."""
+        if self._requested and self._leave is not None and not self._something_to_save:
+            self._leave()
+
+    @contextlib.contextmanager
+    def at_step_boundaries(self) -> Iterator[None]:
+        """A block that must be left in order: `requested` is read in it."""
+        self._something_to_save = True
+        yield
+        self._something_to_save = False
 
     def listen(self) -> None:
         """Take SIGTERM and SIGINT of this process as requests. Main thread only."""

@@ -15,6 +15,7 @@ from .adapter import trained_parameters
 from .attention import choose_attention
 from .checkpoint import Checkpoints
 from .data import PreparedData, prepare
+from .disk_space import naming_full_disk
 from .distributed import Ranks, join_ranks
 from .errors import DatasetInvalid
 from .export import Export, export_adapter, report_adapter
@@ -54,8 +55,10 @@ def train(config: TrainerConfig, reporter: Reporter, stop: StopRequest) -> None:
         log(ranks, f"{output.in_volume(output.adapter)} is complete already; nothing is trained")
         report_adapter(output, reporter)
     if config.merge:
+        stop.heed()
         write_merged_model(config, output, ranks, reporter)
     if config.push_to_hub is not None:
+        stop.heed()
         reporter.stage(Stage.PUSH)
         repository = HubRepository(config.push_to_hub)
         ranks.decide(lambda: repository.push(output.adapter, f"Adapter of {config.job.name}"))
@@ -83,9 +86,10 @@ def _train_adapter(config: TrainerConfig, output: Output, ranks: Ranks, reporter
     checkpoints = Checkpoints(output, base, ranks, reporter, config)
     checkpoints.resume(trainee)
     trackers = start_trackers(config, output, ranks)
-    Loop(config, data, ranks, stepper, trainee, checkpoints, trackers, facts, reporter, stop).run()
-    trackers.close()
-    export_adapter(Export(skeleton, tokenizer, data.chat_template, base, config, output, facts), ranks, reporter)
+    with stop.at_step_boundaries():
+        Loop(config, data, ranks, stepper, trainee, checkpoints, trackers, facts, reporter, stop).run()
+        trackers.close()
+        export_adapter(Export(skeleton, tokenizer, data.chat_template, base, config, output, facts), ranks, reporter)
 
 
 def _prepare_data(
@@ -93,13 +97,14 @@ def _prepare_data(
 ) -> PreparedData:
     """The rows, the same ones on every rank. Raises DatasetInvalid."""
     reporter.stage(Stage.TOKENIZE)
-    data = prepare(
-        config.dataset,
-        tokenizer,
-        attention=attention,
-        cache_dir=Path(config.paths.cache),
-        report=lambda _stage, done, total: reporter.advance(done, total or None),
-    )
+    with naming_full_disk(Path(config.paths.cache), "the tokenized data"):
+        data = prepare(
+            config.dataset,
+            tokenizer,
+            attention=attention,
+            cache_dir=Path(config.paths.cache),
+            report=lambda _stage, done, total: reporter.advance(done, total or None),
+        )
     if ranks.decide(lambda: data.fingerprint) != data.fingerprint:
         raise DatasetInvalid(
             f"{config.dataset.source} holds other rows on rank {ranks.rank} than on rank 0",

@@ -26,7 +26,11 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """48 training and 8 test documents of different lengths."""
-    folder = tmp_path_factory.mktemp("dataset")
+    return write_documents(tmp_path_factory.mktemp("dataset"))
+
+
+def write_documents(folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
     for split, count in (("train", 48), ("test", 8)):
         rows = [{"text": _text(number)} for number in range(count)]
         (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

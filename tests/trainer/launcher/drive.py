@@ -20,7 +20,7 @@ def main() -> int:
         placement=Placement(**given["placement"]),
         config=Path(given["config"]),
         run_dir=Path(given["run_dir"]),
-        host="127.0.0.1",
+        host=given.get("host", "127.0.0.1"),
         port=given["port"],
         limits=Limits(**given["limits"]),
         command=(sys.executable, "-c", given["program"]),

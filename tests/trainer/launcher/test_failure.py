@@ -7,7 +7,7 @@ import pytest
 from peft_fsdp_api.progress import Stage
 from peft_fsdp_api.reasons import Reason
 from peft_fsdp_trainer.errors import LossNotFinite, TrainerError, Unsupported
-from peft_fsdp_trainer.failure import TRACEBACK_LINES, classify, describe
+from peft_fsdp_trainer.failure import HOST_MEMORY_HINT, TRACEBACK_LINES, classify, describe
 
 
 class OutOfMemoryError(RuntimeError):
@@ -36,10 +36,14 @@ def caused_by(cause: BaseException) -> RuntimeError:
         (OSError(errno.ENOSPC, "No space left on device", "/output/x"), Reason.DISK_FULL),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), Reason.DISK_FULL),
         (OSError(errno.ENOENT, "No such file"), Reason.APPLICATION_ERROR),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), Reason.OUT_OF_MEMORY),
         (caused_by(OSError(errno.ENOSPC, "No space left on device")), Reason.DISK_FULL),
         (caused_by(Unsupported("no flash attention")), Reason.UNSUPPORTED),
         (DistNetworkError("anything"), Reason.LOST_PEER),
         (RuntimeError("[../gloo/transport/tcp/pair.cc:538] Connection closed by peer [10.0.0.1]:1"), Reason.LOST_PEER),
+        (RuntimeError("Gloo connectFullMesh failed with [/x/pair.h:9] Connect timeout [none]"), Reason.LOST_PEER),
+        (RuntimeError("ProcessGroupGloo does not support this"), Reason.APPLICATION_ERROR),
+        (Exception("Error while serializing: I/O error: No space left on device (os error 28)"), Reason.DISK_FULL),
         (RuntimeError("Timed out waiting 1800000ms for recv operation to complete"), Reason.COLLECTIVE_TIMEOUT),
         (LossNotFinite("loss is nan"), Reason.LOSS_NOT_FINITE),
         (KeyboardInterrupt(), Reason.APPLICATION_ERROR),
@@ -71,6 +75,14 @@ def test_an_error_that_explains_itself_has_no_traceback() -> None:
     assert (failure.reason, failure.step, failure.hint, failure.traceback) == (
         Reason.LOSS_NOT_FINITE, 12, "look at row 5", "",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("error", "on_host"),
+    [(OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), False), (MemoryError(), True)],
+)
+def test_what_to_change_for_the_memory_that_was_short(error: BaseException, on_host: bool) -> None:
+    assert (describe(error, 0, Stage.TRAIN, 1).hint == HOST_MEMORY_HINT) is on_host
 
 
 def test_a_foreign_error_has_the_end_of_its_traceback() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from peft_fsdp_api.reasons import Reason, exit_code
 
+from .peers import Peers
 from .ranks import RankExit, RankProcess
 from .settings import Limits
 
@@ -46,13 +47,14 @@ class Gang:
         self._has_begun = has_begun
         self._deadline: float | None = None
 
-    async def wait(self, signals: StopSignals) -> list[RankExit]:
+    async def wait(self, signals: StopSignals, peers: Peers) -> list[RankExit]:
         """The ends of all ranks, in the order in which they happened."""
         loop = asyncio.get_running_loop()
         running = {asyncio.create_task(rank.wait()) for rank in self._ranks}
         requested = asyncio.create_task(signals.requested.wait())
         insisted = asyncio.create_task(signals.insisted.wait())
-        requests = {requested, insisted}
+        lost = asyncio.create_task(peers.gone.wait())
+        requests = {requested, insisted, lost}
         exits: list[RankExit] = []
         while running:
             timeout = None if self._deadline is None else max(0.0, self._deadline - loop.time())
@@ -62,10 +64,10 @@ class Gang:
             running -= done
             exits += sorted(ended, key=lambda end: end.time)
             if requested in done:
-                # Before the training a rank may wait for peers that were stopped before it: nothing would end that.
-                seconds = self._limits.grace if self._has_begun() else self._limits.peers
-                log.info("asked to stop; the ranks have %.0f s to save", seconds)
-                self._stop(seconds)
+                log.info("asked to stop")
+                self._stop_to_save()
+            if lost in done:
+                self._on_lost(peers)
             for end in ended:
                 self._on_exit(end)
             if insisted in done or (self._deadline is not None and loop.time() >= self._deadline):
@@ -83,6 +85,17 @@ class Gang:
                 "rank %d ended with code %d; its peers have %.0f s to stop", end.rank, end.code, self._limits.peers
             )
             self._stop(self._limits.peers)
+
+    def _on_lost(self, peers: Peers) -> None:
+        if peers.reason is Reason.PREEMPTED:
+            # Ranks that were preempted elsewhere have saved together with those of this node.
+            self._stop_to_save()
+        else:
+            self._stop(self._limits.peers)
+
+    def _stop_to_save(self) -> None:
+        # Before the training a rank may wait for peers that were stopped before it: nothing would end that.
+        self._stop(self._limits.grace if self._has_begun() else self._limits.peers)
 
     def _stop(self, seconds: float) -> None:
         """Ask every rank to stop now and kill what is left after `seconds`; an earlier deadline stays."""

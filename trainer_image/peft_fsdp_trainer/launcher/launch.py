@@ -14,6 +14,7 @@ from ..errors import TrainerError
 from . import cgroup
 from .gang import Gang, StopSignals
 from .outcome import compose_outcome, outcome_of_error
+from .peers import Peers
 from .ranks import RankExit, start_ranks
 from .reaper import Reaper
 from .rendezvous import wait_for_master
@@ -28,11 +29,11 @@ async def launch(settings: LaunchSettings) -> Outcome:
     """Run the ranks of this node to their end."""
     try:
         read_config(settings.config)
-        async with _listening() as (signals, reaper), await serve(settings):
-            if await _stopped_while_waiting(settings, signals):
-                message = "stopped while waiting for worker 0; nothing was trained"
-                return Outcome(reason=Reason.PREEMPTED, message=message, hint=REASONS[Reason.PREEMPTED].hint)
-            return await _run(settings, signals, reaper)
+        peers = Peers(settings)
+        async with _listening() as (signals, reaper), await serve(settings, peers):
+            outcome = await _run(settings, signals, reaper, peers)
+            await peers.say_goodbye(outcome.reason)
+            return outcome
     except TrainerError as error:
         return outcome_of_error(error)
 
@@ -62,19 +63,24 @@ async def _stopped_while_waiting(settings: LaunchSettings, signals: StopSignals)
     return False
 
 
-async def _run(settings: LaunchSettings, signals: StopSignals, reaper: Reaper) -> Outcome:
+async def _run(settings: LaunchSettings, signals: StopSignals, reaper: Reaper, peers: Peers) -> Outcome:
+    if await _stopped_while_waiting(settings, signals):
+        message = "stopped while waiting for worker 0; nothing was trained"
+        return Outcome(reason=Reason.PREEMPTED, message=message, hint=REASONS[Reason.PREEMPTED].hint)
     kills_before = cgroup.oom_kills()
     ranks = start_ranks(settings, reaper)
     gang = Gang(ranks, settings.limits, lambda: _has_begun(settings))
-    exits: list[RankExit] = await gang.wait(signals)
+    async with peers.watched():
+        exits: list[RankExit] = await gang.wait(signals, peers)
     kills_after = cgroup.oom_kills()
-    return compose_outcome(
+    outcome = compose_outcome(
         exits,
         read_failures(settings.run_dir, settings.placement.ranks),
         read_reports(settings.run_dir, settings.placement.ranks),
         out_of_memory=kills_after is not None and kills_after > (kills_before or 0),
         stop_requested=signals.requested.is_set(),
     )
+    return outcome if signals.requested.is_set() else peers.explain(outcome)
 
 
 def _has_begun(settings: LaunchSettings) -> bool:

@@ -8,16 +8,12 @@ from peft_fsdp_api.outcome import Outcome
 from peft_fsdp_api.reasons import EXIT_CODES, REASONS, Reason
 
 from ..errors import TrainerError
-from ..failure import RankFailure, last_lines, reason_in_log
+from ..failure import HOST_MEMORY_HINT, RankFailure, last_lines, reason_in_log
 from ..report import RankReport
 from .ranks import RankExit
 
 # A rank that loses its peer says so, often before the peer's own end is known.
 CONSEQUENCES: Final = (Reason.LOST_PEER, Reason.COLLECTIVE_TIMEOUT)
-HOST_MEMORY_HINT: Final = (
-    "The pod's memory limit was reached, not the GPU's: raise workers.resources.limits.memory, or lower "
-    "workers.sharedMemory, dataset.maxLength or the number of processes."
-)
 
 
 def compose_outcome(

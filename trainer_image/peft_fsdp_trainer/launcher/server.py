@@ -14,6 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from peft_fsdp_api import names
 
 from .metrics import render_metrics
+from .peers import PATH, Peers
 from .run_dir import read_progress
 from .settings import LaunchSettings
 
@@ -25,11 +26,11 @@ Answer = tuple[str, str, bytes]
 """Status line, content type and body."""
 
 
-async def serve(settings: LaunchSettings) -> asyncio.Server:
+async def serve(settings: LaunchSettings, peers: Peers) -> asyncio.Server:
     """A server that listens until the context is left."""
 
     def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Awaitable[None]:
-        return _handle(reader, writer, lambda path: answer(path, settings))
+        return _handle(reader, writer, lambda path: answer(path, settings), peers)
 
     server = await asyncio.start_server(handle, settings.host, settings.port)
     port = server.sockets[0].getsockname()[1]
@@ -52,22 +53,31 @@ def answer(path: str, settings: LaunchSettings) -> Answer:
 
 
 async def _handle(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer_to: Callable[[str], Answer]
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer_to: Callable[[str], Answer], peers: Peers
 ) -> None:
     try:
         async with asyncio.timeout(REQUEST_SECONDS):
             request = await reader.readuntil(b"\r\n\r\n")
-            writer.write(_response(request, answer_to))
-            await writer.drain()
+            method, target = _request_line(request)
+            path, _, query = target.partition("?")
+            if path != PATH:
+                writer.write(_response(method, path, answer_to))
+                await writer.drain()
+                return
+        await peers.accept(query, reader, writer)
     except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
         pass  # a client that is slow, gone or talks something else gets no answer
     finally:
         writer.close()
 
 
-def _response(request: bytes, answer_to: Callable[[str], Answer]) -> bytes:
+def _request_line(request: bytes) -> tuple[str, str]:
+    """Method and target."""
     method, _, rest = request.split(b"\r\n", 1)[0].decode("latin-1").partition(" ")
-    path = rest.partition(" ")[0].partition("?")[0]
+    return method, rest.partition(" ")[0]
+
+
+def _response(method: str, path: str, answer_to: Callable[[str], Answer]) -> bytes:
     status, kind, body = answer_to(path) if method == "GET" else ("405 Method Not Allowed", "text/plain", b"GET only\n")
     head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     return head.encode("latin-1") + body

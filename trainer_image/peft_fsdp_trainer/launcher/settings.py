@@ -48,6 +48,10 @@ class Limits:
     """From SIGTERM until ranks that have not saved are killed; shorter than the pod's grace period."""
     peers: float = 10
     """From the failure of a rank until its peers are killed, which may hang in a collective with it."""
+    silence: float = 20
+    """Longest silence of another node's launcher before its connection counts as broken."""
+    reconnect: float = 5
+    """From a broken connection until its launcher counts as lost."""
 
 
 @dataclass(frozen=True)

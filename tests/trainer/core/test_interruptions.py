@@ -1,0 +1,177 @@
+"""A real launcher with two real ranks that are killed, asked to stop, or run out of disk or memory, and go on."""
+
+import contextlib
+import json
+import resource
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from peft_fsdp_api.outcome import Outcome
+from peft_fsdp_api.reasons import REASONS, Reason
+from peft_fsdp_trainer.failure import HOST_MEMORY_HINT
+from tests.bench.kills import STEPS, Attempt, Job, kill_repeatedly
+from tests.bench.rank_forks import fork_server
+from tests.bench.tiny_job import make_tiny_job, make_tiny_jobs
+from tests.trainer.launcher.conftest import wait_until
+
+pytestmark = pytest.mark.slow
+
+Run = Callable[[Job], Attempt]
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Model and data, and a server that starts ranks."""
+    folder = tmp_path_factory.mktemp("inputs")
+    with fork_server(folder / "forks.socket"):
+        make_tiny_jobs(folder)
+        yield folder
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 4 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], check=False)
+    if mounted.returncode:
+        pytest.skip("to mount a file system needs root")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture
+def run(inputs: Path) -> Iterator[Run]:
+    """run(job) starts an attempt, which ends with the test."""
+    attempts: list[Attempt] = []
+
+    def start(job: Job) -> Attempt:
+        attempts.append(job.start())
+        return attempts[-1]
+
+    yield start
+    for attempt in attempts:
+        attempt.process.kill()
+        attempt.process.wait()
+
+
+def _end(attempt: Attempt) -> Outcome:
+    attempt.process.wait(120)
+    assert attempt.outcome is not None, attempt.output
+    return attempt.outcome
+
+
+def _says(attempt: Attempt, words: str) -> None:
+    wait_until(lambda: words in attempt.output or attempt.process.poll() is not None, words, 120)
+    assert words in attempt.output
+
+
+def test_kills_lose_nothing(inputs: Path, tmp_path: Path) -> None:
+    _, load_adapter = make_tiny_jobs(inputs)
+    tally = kill_repeatedly(6, 1, tmp_path, lambda place: make_tiny_job(place, inputs), load_adapter)
+    assert tally.kills.total() == 6
+
+
+def test_a_full_disk_is_named_and_nothing_committed_is_lost(
+    inputs: Path, small_disk: Path, tmp_path: Path, run: Run
+) -> None:
+    job = make_tiny_job(tmp_path / "job", inputs, checkpoint={"every": {"steps": 5}})
+    _write_to(job, small_disk)
+    attempt = run(job)
+    _says(attempt, "step-00000005 is complete")
+    ballast = small_disk / "ballast"
+    _fill(ballast)
+    outcome = _end(attempt)
+    assert (outcome.reason, outcome.hint) == (Reason.DISK_FULL, REASONS[Reason.DISK_FULL].hint)
+    assert f"{small_disk}" in outcome.message
+    committed = job.committed()[-1]
+    ballast.unlink()
+    again = run(job)
+    assert _end(again).reason is Reason.SUCCEEDED
+    assert f"step-{committed:08d}, saved on 2 ranks" in again.output
+    assert job.committed()[-1] == STEPS
+
+
+def _write_to(job: Job, volume: Path) -> None:
+    config = json.loads(job.config.read_text())
+    config["paths"] |= {"output": str(volume / "tiny"), "volume": str(volume)}
+    job.config.write_text(json.dumps(config))
+    job.checkpoints = volume / "tiny" / "checkpoints"
+
+
+def _fill(file: Path) -> None:
+    with file.open("wb", buffering=0) as ballast, contextlib.suppress(OSError):
+        while True:
+            ballast.write(bytes(4096))
+
+
+def test_a_full_cache_is_named(inputs: Path, small_disk: Path, tmp_path: Path, run: Run) -> None:
+    job = make_tiny_job(tmp_path / "job", inputs)
+    config = json.loads(job.config.read_text())
+    config["paths"]["cache"] = str(small_disk / "cache")
+    job.config.write_text(json.dumps(config))
+    (small_disk / "cache").mkdir()
+    _fill(small_disk / "ballast")
+    outcome = _end(run(job))
+    assert outcome.reason is Reason.DISK_FULL
+    assert "no room for the tokenized data" in outcome.message
+
+
+def test_a_stop_while_training_loses_no_step(inputs: Path, tmp_path: Path, run: Run) -> None:
+    job = make_tiny_job(tmp_path / "job", inputs, checkpoint={"every": {"steps": 1000}})
+    attempt = run(job)
+    _says(attempt, "step 4/30")
+    attempt.process.send_signal(signal.SIGTERM)
+    outcome = _end(attempt)
+    done = max(note["step"] for note in attempt.steps(0))
+    assert (outcome.reason, outcome.step, job.committed()) == (Reason.PREEMPTED, done, [done])
+    again = run(job)
+    assert _end(again).reason is Reason.SUCCEEDED
+    assert again.steps(0)[0]["step"] == done + 1
+
+
+def test_a_stop_during_an_evaluation_does_not_wait_for_its_end(inputs: Path, tmp_path: Path, run: Run) -> None:
+    rows = (inputs / "data" / "test.jsonl").read_text()
+    (inputs / "data" / "validation.jsonl").write_text(rows * 200)
+    evaluation = {"every": {"steps": 2}, "batchSize": 1}
+    job = make_tiny_job(tmp_path / "job", inputs, evaluation=evaluation, dataset={"evalSplit": "validation"})
+    attempt = run(job)
+    wait_until(lambda: '"stage":"evaluate"' in _report(attempt) or attempt.process.poll() is not None, "evaluation", 90)
+    attempt.process.send_signal(signal.SIGTERM)
+    outcome = _end(attempt)
+    assert (outcome.reason, outcome.step) == (Reason.PREEMPTED, 2)
+    assert "evaluation loss" not in attempt.output
+
+
+def _report(attempt: Attempt) -> str:
+    report = attempt.folder / "rank-0.json"
+    return report.read_text() if report.exists() else ""
+
+
+def test_a_stop_before_the_training_ends_at_once(inputs: Path, tmp_path: Path, run: Run) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train.jsonl").write_text((inputs / "data" / "train.jsonl").read_text() * 2000)
+    job = make_tiny_job(tmp_path / "job", inputs, dataset={"source": str(tmp_path / "data")})
+    attempt = run(job)
+    wait_until(lambda: '"stage":"tokenize"' in _report(attempt) or attempt.process.poll() is not None, "tokenizing", 90)
+    attempt.process.send_signal(signal.SIGTERM)
+    outcome = _end(attempt)
+    assert outcome.reason is Reason.PREEMPTED
+    assert "during stage tokenize; nothing had to be saved" in outcome.message
+
+
+def test_host_memory_that_cannot_be_had(inputs: Path, tmp_path: Path, run: Run) -> None:
+    job = make_tiny_job(tmp_path / "job", inputs, training={"batchSize": 8})
+    attempt = run(job)
+    wait_until(lambda: attempt.pid("rank 1") is not None, "rank 1", 60)
+    pid = attempt.pid("rank 1")
+    assert pid is not None
+    _says(attempt, "parameters trained")
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[0])
+    resource.prlimit(pid, resource.RLIMIT_AS, (pages * resource.getpagesize(), resource.RLIM_INFINITY))
+    outcome = _end(attempt)
+    assert (outcome.reason, outcome.rank, outcome.hint) == (Reason.OUT_OF_MEMORY, 1, HOST_MEMORY_HINT)
