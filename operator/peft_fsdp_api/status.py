@@ -1,7 +1,8 @@
 """The status of a job as the operator writes it: computed whole, in one server-side apply.
 
-`attempt`, `restarts`, `phase`, `attemptTime`, `startTime`, `activeSeconds`, `runningSince`, `nextAttemptTime` and
-`lastFailure` are also the operator's only memory; everything else is recomputed from what the cluster shows.
+`attempt`, `restarts`, `budgets`, `phase`, `attemptTime`, `startTime`, `activeSeconds`, `runningSince`,
+`nextAttemptTime`, `lastFailure`, `failures` and `avoidedNodes` are also the operator's only memory; everything else is
+recomputed from what the cluster shows.
 """
 
 from enum import StrEnum
@@ -10,10 +11,13 @@ from typing import Annotated
 from pydantic import Field
 
 from .schema import ApiModel
-from .text import Keyed
+from .text import Described, Keyed
 
 Time = Annotated[str, Field(max_length=64)]
 """RFC 3339 in UTC with whole seconds, such as 2026-11-22T18:00:00Z."""
+
+
+NodeName = Annotated[str, Field(max_length=253), Described("Name of a node.")]
 
 
 class Phase(StrEnum):
@@ -71,6 +75,26 @@ class Restarts(ApiModel):
     infrastructure: int = 0
     """After lost nodes, deleted pods or a broken network."""
     preemption: int = 0
+    """After the cluster took pods away."""
+
+
+class BudgetUse(ApiModel):
+    """How much of one budget is used."""
+
+    since: Time
+    """When the first new attempt that counts was decided on."""
+    used: int
+    """New attempts since then."""
+
+
+class BudgetUses(ApiModel):
+    """How much of the restart budgets is used, within their windows."""
+
+    application: BudgetUse | None = None
+    """After errors of the training program."""
+    infrastructure: BudgetUse | None = None
+    """After lost nodes, deleted pods or a broken network."""
+    preemption: BudgetUse | None = None
     """After the cluster took pods away."""
 
 
@@ -176,6 +200,29 @@ class Failure(ApiModel):
     """When it happened."""
 
 
+class PastFailure(ApiModel):
+    """The end of an earlier attempt, in short."""
+
+    attempt: int
+    """Attempt that ended."""
+    reason: str
+    """Stable CamelCase word."""
+    rank: int | None = None
+    """Global rank, where one is known."""
+    pod: str | None = None
+    """Pod that failed first."""
+    node: str | None = None
+    """Node it ran on."""
+    exit_code: int | None = None
+    """Exit code of the trainer container."""
+    step: int | None = None
+    """Optimizer step it had reached."""
+    message: str
+    """Last line of what happened."""
+    time: Time | None = None
+    """When it happened."""
+
+
 class JobStatus(ApiModel):
     """What the operator saw."""
 
@@ -199,6 +246,12 @@ class JobStatus(ApiModel):
     """The finished adapter."""
     last_failure: Failure | None = None
     """Cause of the end of the last failed attempt."""
+    failures: Annotated[list[PastFailure], Field(max_length=10)] | None = None
+    """The last failed attempts, the newest at the end; absent before the first."""
+    avoided_nodes: Annotated[list[NodeName], Field(max_length=3)] | None = None
+    """Nodes on which the job failed more than once; the next attempts prefer others. Absent when there are none."""
+    budgets: BudgetUses | None = None
+    """How much of the restart budgets is used; absent before the first restart."""
     next_attempt_time: Time | None = None
     """When the next attempt may start (back-off)."""
     attempt_time: Time | None = None

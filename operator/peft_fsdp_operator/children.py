@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 
 from peft_fsdp_api import names
 from peft_fsdp_api.job import PeftFsdpJob
+from peft_fsdp_api.status import JobStatus
 
 from .cluster import CONFIGMAPS, PODS, SERVICES, Cluster, Resource
 from .drift import holds
@@ -72,9 +73,10 @@ class Children:
         return tuple(pod for pod in found if pod is not None and pod.owner_uid == job.metadata.uid)
 
     async def make(
-        self, job: PeftFsdpJob, attempt: int, workers: Iterable[int], ensure_shared: bool, now: datetime
+        self, job: PeftFsdpJob, status: JobStatus, workers: Iterable[int], ensure_shared: bool, now: datetime
     ) -> Refusal | None:
-        """Service, ConfigMap and pods, all at once. What the API server refuses for good reason comes back."""
+        """Service, ConfigMap and pods of the attempt in `status`, all at once. What the API server refuses for good
+        reason comes back."""
         wanted: list[tuple[int | None, Awaitable[None]]] = []
         if ensure_shared:
             service, configmap = self._render_shared(job)
@@ -83,7 +85,8 @@ class Children:
                 (None, self._ensure(job, CONFIGMAPS, configmap, "data")),
             ]
         numbers = tuple(workers)
-        pods = render_pods(job, attempt, numbers, self._image)
+        attempt = status.attempt
+        pods = render_pods(job, attempt, numbers, self._image, status.avoided_nodes or ())
         wanted += [(worker, self._create_pod(job, pod)) for worker, pod in zip(numbers, pods, strict=True)]
         errors = await _all([action for _, action in wanted])
         refusal = None

@@ -170,7 +170,7 @@ class Reconciler:
             return False
         had = record.refusal
         record.refusal = await self.children.make(
-            job, decision.status.attempt, decision.create, decision.shared is Shared.ENSURE, now
+            job, decision.status, decision.create, decision.shared is Shared.ENSURE, now
         )
         return bool(decision.create) or record.refusal != had
 

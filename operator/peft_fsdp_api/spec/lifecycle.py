@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from ..durations import Deadline
 from ..schema import ApiModel
 
 
@@ -12,6 +13,9 @@ class BudgetSpec(ApiModel):
 
     limit: Annotated[int, Field(ge=0, le=10000)]
     """New attempts; 0 means none."""
+    window: Deadline | None = None
+    """Time for which limit counts, from the first new attempt in it; after it the count begins anew. Absent means
+    the whole life of the job."""
 
 
 class RestartSpec(ApiModel):

@@ -2,12 +2,15 @@
 
 import zlib
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
+from peft_fsdp_api.durations import parse_duration
 from peft_fsdp_api.reasons import REASONS, Budget, Reason
-from peft_fsdp_api.spec import RestartSpec
-from peft_fsdp_api.status import Restarts
+from peft_fsdp_api.spec import BudgetSpec, RestartSpec
+from peft_fsdp_api.status import BudgetUse, BudgetUses, JobStatus, Restarts
+
+from ..times import read_time, stamp
 
 FIRST_WAIT: Final = timedelta(seconds=1)
 LONGEST_WAIT: Final = timedelta(minutes=5)
@@ -19,24 +22,42 @@ class Verdict:
     """What a failure leads to."""
 
     restarts: Restarts | None
-    """The counters with this restart in them, or None where there is no further attempt."""
+    """All restarts with this one, or None where there is no further attempt."""
+    budgets: BudgetUses | None
+    """What is used of the budgets with this restart."""
     wait: timedelta
     why_not: str = ""
     """Why there is no further attempt."""
 
 
-def judge(reason: Reason, spec: RestartSpec, so_far: Restarts, seed: str) -> Verdict:
+def judge(reason: Reason, spec: RestartSpec, status: JobStatus, now: datetime, seed: str) -> Verdict:
     """Charge a failure to its budget. `seed` varies the jitter: job and attempt."""
     budget = REASONS[reason].budget
     if budget is Budget.NONE:
-        return Verdict(None, timedelta(), "it would fail again in the same way, so it is not retried")
-    limit, used = getattr(spec, budget).limit, getattr(so_far, budget)
-    if used >= limit:
-        return Verdict(None, timedelta(), f"restart.{budget}.limit {limit} is used up")
-    restarts = so_far.model_copy(update={budget: used + 1})
+        return _refuse("it would fail again in the same way, so it is not retried")
+    allowed: BudgetSpec = getattr(spec, budget)
+    use = _use_now(getattr(status.budgets, budget, None), allowed, getattr(status.restarts, budget), now)
+    if use.used >= allowed.limit:
+        window = f" in {allowed.window}" if allowed.window else ""
+        return _refuse(f"restart.{budget}.limit {allowed.limit}{window} is used up")
+    restarts = status.restarts.model_copy(update={budget: getattr(status.restarts, budget) + 1})
+    charged = use.model_copy(update={"used": use.used + 1})
+    budgets = (status.budgets or BudgetUses()).model_copy(update={budget: charged})
     # A program that failed may need time for what it depends on; a pod that was taken away needs none at first.
     free = 0 if budget is Budget.APPLICATION else 1
-    return Verdict(restarts, back_off(used - free, seed))
+    return Verdict(restarts, budgets, back_off(use.used - free, seed))
+
+
+def _refuse(why: str) -> Verdict:
+    return Verdict(None, None, timedelta(), why)
+
+
+def _use_now(use: BudgetUse | None, allowed: BudgetSpec, restarts: int, now: datetime) -> BudgetUse:
+    """What counts at this moment. A job of an older operator has its total alone."""
+    if use is None:
+        return BudgetUse(since=stamp(now), used=restarts)
+    expired = allowed.window is not None and now - read_time(use.since) >= parse_duration(allowed.window)
+    return BudgetUse(since=stamp(now), used=0) if expired else use
 
 
 def back_off(round_number: int, seed: str) -> timedelta:

@@ -13,6 +13,7 @@ from ..figures import final_progress
 from ..seen import Observed, PodSeen
 from ..times import seconds_between, stamp, stamp_up
 from .budget import judge
+from .history import nodes_to_avoid, remember
 
 ACTIVE: Final = (Phase.PENDING, Phase.STARTING, Phase.RUNNING)
 """Phases in which the current attempt has pods, or is about to have them."""
@@ -60,9 +61,8 @@ def succeed(seen: Observed, status: JobStatus, now: datetime) -> Decision:
 
 def end_attempt(seen: Observed, status: JobStatus, failure: Failure, now: datetime, absent: bool) -> Decision:
     """The attempt failed: another one, if the budget of this kind of failure allows it."""
-    verdict = judge(
-        Reason(failure.reason), seen.job.spec.restart, status.restarts, f"{seen.job.metadata.uid}/{status.attempt}"
-    )
+    seed = f"{seen.job.metadata.uid}/{status.attempt}"
+    verdict = judge(Reason(failure.reason), seen.job.spec.restart, status, now, seed)
     if verdict.restarts is None:
         return fail(seen, status, failure, verdict.why_not, now, absent)
     restarting = close_attempt(
@@ -71,7 +71,8 @@ def end_attempt(seen: Observed, status: JobStatus, failure: Failure, now: dateti
         now,
         phase=Phase.RESTARTING,
         restarts=verdict.restarts,
-        last_failure=failure,
+        budgets=verdict.budgets,
+        **recorded(status, failure),
         next_attempt_time=stamp_up(now + verdict.wait) if verdict.wait else None,
         workers=count(seen, status),
     )
@@ -96,13 +97,19 @@ def fail(
         now,
         phase=Phase.FAILED,
         completion_time=stamp(now),
-        last_failure=failure,
+        **recorded(status, failure),
         next_attempt_time=None,
         workers=count(seen, status),
     )
     message = f"attempt {status.attempt} failed: {describe(failure)}" + (f" ({why})" if why else "")
     notice = Notice("Warning", failure.reason, message)
     return Decision(failed, failure.reason, message, notice=notice, from_absence=absent)
+
+
+def recorded(status: JobStatus, failure: Failure) -> dict[str, Any]:
+    """The fields of the status that a failure changes."""
+    failures = remember(status.failures or [], failure)
+    return {"last_failure": failure, "failures": failures, "avoided_nodes": nodes_to_avoid(failures) or None}
 
 
 def own_failure(reason: Reason, attempt: int, message: str, now: datetime) -> Failure:

@@ -27,7 +27,9 @@ def when_beginning(seen: Observed, status: JobStatus, now: datetime) -> Decision
         return None
     begun = begin_attempt(status, now)
     decision = _create_missing(seen, begun, now)
-    notice = Notice("Normal", "AttemptStarted", f"attempt {begun.attempt} with {seen.job.spec.workers.nodes} pods")
+    avoids = f", on other nodes than {', '.join(begun.avoided_nodes)} where possible" if begun.avoided_nodes else ""
+    said = f"attempt {begun.attempt} with {seen.job.spec.workers.nodes} pods{avoids}"
+    notice = Notice("Normal", "AttemptStarted", said)
     return replace(decision, notice=decision.notice or notice, from_absence=status.attempt > 0)
 
 

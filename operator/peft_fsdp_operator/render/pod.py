@@ -1,6 +1,6 @@
 """The pods of one attempt: born runnable under the `restricted` pod security level, on any image of ours."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from peft_fsdp_api import names
@@ -17,9 +17,11 @@ USER_ID: Final = 1000
 MESH_OFF: Final = {"sidecar.istio.io/inject": "false", "linkerd.io/inject": "disabled"}
 
 
-def render_pods(job: PeftFsdpJob, attempt: int, workers: Iterable[int], image: str) -> list[dict[str, Any]]:
+def render_pods(
+    job: PeftFsdpJob, attempt: int, workers: Iterable[int], image: str, avoided_nodes: Sequence[str] = ()
+) -> list[dict[str, Any]]:
     """Pods of the given workers. `image` is used where the job names none. Parts that workers share are shared."""
-    shared = _pod_spec(job)
+    shared = _pod_spec(job, avoided_nodes)
     container = _container(job, image)
     environment = attempt_environment(job, attempt)
     return [
@@ -54,10 +56,10 @@ def _metadata(job: PeftFsdpJob, attempt: int, worker: int) -> dict[str, Any]:
     }
 
 
-def _pod_spec(job: PeftFsdpJob) -> dict[str, Any]:
+def _pod_spec(job: PeftFsdpJob, avoided_nodes: Sequence[str]) -> dict[str, Any]:
     workers = job.spec.workers
     optional = {
-        "affinity": render_affinity(job),
+        "affinity": render_affinity(job, avoided_nodes),
         "nodeSelector": workers.node_selector,
         "priorityClassName": workers.priority_class_name,
         "serviceAccountName": workers.service_account_name,

@@ -5,7 +5,7 @@ import pytest
 from peft_fsdp_api.outcome import Outcome
 from peft_fsdp_api.reasons import Reason
 from peft_fsdp_operator.cluster import JOBS, PODS
-from tests.apiserver.operator.world import condition, stays, until
+from tests.apiserver.operator.world import NODE, condition, stays, until
 
 pytestmark = pytest.mark.apiserver
 FIRST, SECOND = ("tune-1-0", "tune-1-1"), ("tune-2-0", "tune-2-1")
@@ -63,6 +63,24 @@ async def test_an_application_error_waits_before_the_next_attempt(world):
     assert status["nextAttemptTime"]
     assert "boom" in status["lastFailure"]["message"]
     await world.until_pods(*SECOND)
+
+
+async def test_a_node_on_which_the_job_failed_twice_is_avoided_and_seen_in_the_status(world):
+    await world.submit(nodes=1)
+    for attempt in (1, 2):
+        pod = f"tune-{attempt}-0"
+        await world.until_pods(pod)
+        await world.bind(pod)
+        await world.run_pod(pod)
+        await world.until_phase("Running")
+        await world.end_pod(pod, 1, "boom")
+    pods = await world.until_pods("tune-3-0")
+    (wish,) = pods["tune-3-0"]["spec"]["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    assert wish["preference"]["matchFields"] == [{"key": "metadata.name", "operator": "NotIn", "values": [NODE]}]
+    status = await world.status()
+    assert status["avoidedNodes"] == [NODE]
+    assert [(one["attempt"], one["message"]) for one in status["failures"]] == [(1, "boom"), (2, "boom")]
+    assert status["budgets"]["application"]["used"] == 2
 
 
 async def test_the_budget_is_an_end(world):
