@@ -52,10 +52,11 @@ def test_the_baselines_speed_is_tokens_by_time_after_the_warm_up(tmp_path):
     assert run.tokens_per_second == pytest.approx(300 / 4)
 
 
-def test_a_baseline_that_left_no_file_has_no_figures(tmp_path):
-    run = of_baseline(Watched(1, [(1.0, "CUDA out of memory")], []), tmp_path / "none", steps=4)
+def test_a_baseline_that_left_no_file_has_its_first_error_in_the_place_of_figures(tmp_path):
+    lines = ["[rank0]: torch.OutOfMemoryError: CUDA out of memory.", *["a launcher's traceback"] * 30]
+    run = of_baseline(Watched(1, [(1.0, line) for line in lines], []), tmp_path / "none", steps=4)
     assert run.tokens_per_second is None
-    assert "CUDA out of memory" in run.problem
+    assert "exit code 1 after 0 steps:\n[rank0]: torch.OutOfMemoryError: CUDA out of memory." in run.problem
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Runs a command, keeps its lines with their times, and samples its memory meanwhile. Called by `runs`."""
 
+import re
 import subprocess
 import sys
 import threading
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SAMPLE_SECONDS = 0.1
+ERROR = re.compile(r"\w(Error|Exception): ")
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,10 @@ class Watched:
 
     @property
     def end(self) -> str:
-        """The last lines."""
-        return "\n".join(line for _, line in self.lines[-15:])
+        """The first errors, which a launcher's own words bury, and the last lines."""
+        lines = [line for _, line in self.lines]
+        errors = [line for line in lines[:-8] if ERROR.search(line)]
+        return "\n".join(errors[:3] + lines[-8:])
 
 
 def watch(command: Sequence[str], environment: Mapping[str, str], gpu_memory: Callable[[], int]) -> Watched:
