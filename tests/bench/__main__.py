@@ -6,24 +6,27 @@ import tempfile
 from pathlib import Path
 
 from dev.cluster.instance import Cluster, add_fake_nodes, control_plane
-from tests.bench import creation, parity, quiet
+from tests.bench import creation, loader, parity, quiet
 from tests.bench.api import connect
 from tests.bench.operator_process import running_operator
 from tests.bench.report import Figure, print_figures, write_report
 
 ROOT = Path(__file__).parents[2]
 INSTANCE = "bench"
+PARTS = ["operator", "trainer", "loader"]
 BARS = {8: (0.06, 4.5, "bare client 0.013 s, JobSet 0.145 s"), 64: (0.25, 2.0, "bare client 0.128 s, JobSet 0.82 s")}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("part", nargs="*", choices=["operator", "trainer"], help="all by default")
-    parts = parser.parse_args().part or ["operator", "trainer"]
+    parser.add_argument("part", nargs="*", choices=PARTS, help="all by default")
+    parts = parser.parse_args().part or PARTS
     if "operator" in parts:
         _publish("operator", measure_operator())
     if "trainer" in parts:
         _publish("trainer", parity.measure())
+    if "loader" in parts:
+        _publish("loader", loader.measure())
 
 
 def measure_operator() -> list[Figure]:

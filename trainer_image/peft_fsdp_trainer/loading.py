@@ -157,8 +157,13 @@ class Loader:
         magnitude = torch.linalg.norm(weight.to(ADAPTER_TYPE), dim=1)
         module.weight = nn.Parameter(magnitude)
 
+    def _kept_type(self, key: str) -> torch.dtype | None:
+        """The type that the model's code asks for in spite of the run's, as for the bias of an expert router."""
+        kept: dict[str, torch.dtype] = self.skeleton.causal._get_dtype_plan(self.skeleton.dtype)
+        return kept.get(key)
+
     def _fill_buffers(self) -> None:
-        """Tables that are computed, not stored, such as rotary frequencies: on the real device, from the start."""
+        """Tables that are computed, such as rotary frequencies, and stored ones: on the real device, from the start."""
         causal = self.skeleton.causal
         for name, module in self.skeleton.peft.named_modules():
             empty = [(key, buffer) for key, buffer in module.named_buffers(recurse=False) if buffer.is_meta]
@@ -166,7 +171,8 @@ class Loader:
                 persistent = key not in module._non_persistent_buffers_set
                 value = torch.empty_like(buffer, device=self.device)
                 if persistent:
-                    value = spread(self._stored(f"{name}.{key}", buffer.shape), buffer.dtype, self.device)
+                    dtype = self._kept_type(key) or buffer.dtype
+                    value = spread(self._stored(f"{name}.{key}", buffer.shape), dtype, self.device)
                 module.register_buffer(key, value, persistent=persistent)
             if any(key in module._non_persistent_buffers_set for key, _ in empty):
                 causal._init_weights(module)

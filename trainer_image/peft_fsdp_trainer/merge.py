@@ -5,6 +5,7 @@ The files are shared out over the ranks; each is read, merged and written while 
 
 import json
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,6 +26,7 @@ from .model import PEFT_PREFIX
 from .model_source import fetch_model
 from .output import Output
 from .precision import TORCH_TYPES
+from .prequantized import is_packed, is_state, read_dequantized
 from .report import Reporter
 from .weights import INDEX_FILE, WeightFiles, find_weights
 
@@ -37,6 +39,16 @@ class FinishedAdapter:
 
     tensors: dict[str, torch.Tensor]
     config: LoraConfig
+
+    def unmatched(self, names: Iterable[str]) -> list[str]:
+        """Tensors of the adapter that belong to none of these base tensors."""
+        bases = {f"{PEFT_PREFIX}{name}" for name in names}
+        owners = {name: name.partition(".lora_")[0] for name in self.tensors}
+        return sorted(
+            name
+            for name, owner in owners.items()
+            if name not in bases and (owner == name or f"{owner}.weight" not in bases)
+        )
 
     def merged(self, name: str, weight: torch.Tensor) -> torch.Tensor:
         """The base tensor `name` with the adapter's part, in float32 where the adapter touches it."""
@@ -61,9 +73,10 @@ def write_merged_model(config: TrainerConfig, output: Output, ranks: Ranks, repo
     """Write the merged model into its place; nothing is done where it is there already. Every rank must call it."""
     if ranks.decide(output.merged.exists):
         return
-    base = fetch_model(config.model, Path(config.paths.cache), reporter)
+    base = fetch_model(config.model, Path(config.paths.cache), ranks, reporter)
     weights = find_weights(base.folder)
     adapter = read_adapter(output.adapter)
+    _refuse_unmatched(adapter, weights)
     precision = TORCH_TYPES[config.training.precision]
     dtype = torch.bfloat16 if precision == torch.float32 else precision
     files = sorted(set(weights.files.values()))
@@ -79,7 +92,7 @@ def write_merged_model(config: TrainerConfig, output: Output, ranks: Ranks, repo
     weights.close()
 
     def finish() -> None:
-        _copy_companions(base.folder, output.adapter, partial)
+        _copy_companions(base.folder, output.adapter, partial, weights)
         output.end_folder(partial, output.merged)
 
     ranks.decide(finish)
@@ -99,21 +112,47 @@ def read_adapter(folder: Path) -> FinishedAdapter:
     return FinishedAdapter(tensors, LoraConfig.from_pretrained(str(folder)))
 
 
+def _refuse_unmatched(adapter: FinishedAdapter, weights: WeightFiles) -> None:
+    """Nothing of an adapter is left out silently."""
+    left = adapter.unmatched(weights.files)
+    if left:
+        raise Unsupported(
+            f"output.merge cannot merge {left[0]} and {len(left) - 1} more: the files of the base hold these weights "
+            "under other names or in other pieces (fused experts, a tied head)",
+            hint="The adapter is complete; load it with PeftModel.from_pretrained and merge_and_unload, or turn "
+            "output.merge off.",
+        )
+
+
 def _write_file(path: Path, file: str, weights: WeightFiles, adapter: FinishedAdapter, dtype: torch.dtype) -> None:
-    names = [name for name, where in weights.files.items() if where == file]
-    merged = {name: adapter.merged(name, weights.read(name)).to(dtype).contiguous() for name in names}
+    merged = {
+        name: adapter.merged(name, _base_tensor(weights, name)).to(dtype).contiguous()
+        for name, where in weights.files.items()
+        if where == file and not is_state(weights, name)
+    }
     save_file(merged, path, metadata={"format": "pt"})
 
 
-def _copy_companions(base: Path, adapter: Path, place: Path) -> None:
+def _base_tensor(weights: WeightFiles, name: str) -> torch.Tensor:
+    return read_dequantized(weights, name) if is_packed(weights, name) else weights.read(name)
+
+
+def _copy_companions(base: Path, adapter: Path, place: Path, weights: WeightFiles) -> None:
     """Configuration and tokenizer; the tokenizer comes from the adapter, which knows the chat template."""
     for folder in (base, adapter):
         for pattern in COPIED:
             for path in folder.glob(pattern):
                 if not path.name.startswith("adapter_"):
                     shutil.copyfile(path, place / path.name)
+    config = place / "config.json"
+    content = json.loads(config.read_text())
+    # A base that was stored in 4 bit is written in 16 bit.
+    if content.pop("quantization_config", None) is not None:
+        config.write_text(json.dumps(content, indent=2))
     index = place / INDEX_FILE
     if index.exists():
         content = json.loads(index.read_text())
+        kept = {name: file for name, file in content["weight_map"].items() if not is_state(weights, name)}
+        content["weight_map"] = kept
         content["metadata"] = {"total_size": sum(path.stat().st_size for path in place.glob("*.safetensors"))}
         index.write_text(json.dumps(content))

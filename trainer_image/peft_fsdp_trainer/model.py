@@ -90,7 +90,9 @@ def build_skeleton(config: Any, spec: ModelSpec, lora: LoraSpec, dtype: torch.dt
         except ValueError as error:
             raise Unsupported(
                 f"lora.targets or lora.modulesToSave do not fit {spec.source}: {error}",
-                hint="Name modules that the model has, or use all-linear.",
+                hint="The experts of a mixture take no dropout: set lora.dropout to 0, or name the attention's modules."
+                if "dropout" in str(error)
+                else "Name modules that the model has, or use all-linear.",
             ) from error
     count = sum(parameter.numel() for parameter in peft.parameters())
     return Skeleton(peft=cast("PeftModel", peft), dtype=dtype, parameter_count=count)

@@ -1,7 +1,12 @@
-"""Where the base model's files are: a folder, or a Hub snapshot that is downloaded once per node. Called by `train`."""
+"""Where the base model's files are: a folder, or a Hub snapshot. Called by `train` and `merge`.
+
+The first rank of each node downloads; the others wait, and then take what is in the cache. Nodes that share a cache
+take turns, so the second finds what the first has downloaded.
+"""
 
 import contextlib
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,13 +28,14 @@ from transformers import AutoTokenizer
 from peft_fsdp_api.progress import Stage
 from peft_fsdp_api.spec import ModelSpec
 
+from .distributed import Ranks
 from .errors import ModelNotAvailable, TrainerError
 from .report import Reporter
 
 WANTED_FILES: Final = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.model", "*.txt", "*.jinja", "*.py"]
 # Copies of the weights for other programs, several times as large as what is needed.
 UNWANTED_FILES: Final = ["original/*", "onnx/*", "openvino/*", "consolidated*", "*.gguf"]
-LOCK_POLL: Final = 1.0
+POLL: Final = 1.0
 
 
 @dataclass(frozen=True)
@@ -43,8 +49,8 @@ class ModelFolder:
     """Commit of a Hub snapshot."""
 
 
-def fetch_model(spec: ModelSpec, cache: Path, reporter: Reporter) -> ModelFolder:
-    """The folder with the base model's files.
+def fetch_model(spec: ModelSpec, cache: Path, ranks: Ranks, reporter: Reporter) -> ModelFolder:
+    """The folder with the base model's files. Every rank must call it.
 
     Raises:
         ModelNotAvailable: the path, the Hub id or the revision does not exist, or access to it is not granted.
@@ -60,17 +66,12 @@ def fetch_model(spec: ModelSpec, cache: Path, reporter: Reporter) -> ModelFolder
             )
         return ModelFolder(spec.source, folder, None)
     reporter.stage(Stage.DOWNLOAD)
-    with _one_per_node(cache, reporter), _hub_errors(spec):
-        folder = Path(
-            snapshot_download(
-                spec.source,
-                revision=spec.revision,
-                allow_patterns=WANTED_FILES,
-                ignore_patterns=UNWANTED_FILES,
-                tqdm_class=_progress_bar(reporter),
-            )
-        )
-    return ModelFolder(spec.source, folder, folder.name)
+    download = _start_download(spec, cache, reporter) if ranks.is_first_on_node else None
+    _wait_together(download, ranks, reporter)
+    revision = _agreed_commit(spec, download, ranks)
+    with _hub_errors(spec):
+        folder = download.result() if download else _snapshot(spec, revision, local_files_only=True)
+    return ModelFolder(spec.source, folder, revision)
 
 
 def read_tokenizer(model: ModelFolder, spec: ModelSpec) -> Any:
@@ -81,14 +82,64 @@ def read_tokenizer(model: ModelFolder, spec: ModelSpec) -> Any:
         raise ModelNotAvailable(f"{spec.source} has no tokenizer that transformers can read: {error}") from error
 
 
+def _start_download(spec: ModelSpec, cache: Path, reporter: Reporter) -> Future[Path]:
+    """Begin to bring the snapshot into the cache, on a thread of its own."""
+
+    def download() -> Path:
+        with _one_at_a_time(cache, reporter), _hub_errors(spec):
+            return _snapshot(spec, spec.revision, tqdm_class=_progress_bar(reporter))
+
+    thread = ThreadPoolExecutor(1, thread_name_prefix="model-download")
+    future = thread.submit(download)
+    thread.shutdown(wait=False)
+    return future
+
+
+def _snapshot(spec: ModelSpec, revision: str | None, **options: Any) -> Path:
+    return Path(
+        snapshot_download(
+            spec.source, revision=revision, allow_patterns=WANTED_FILES, ignore_patterns=UNWANTED_FILES, **options
+        )
+    )
+
+
+def _wait_together(download: Future[Path] | None, ranks: Ranks, reporter: Reporter) -> None:
+    """Until no node downloads any more, in short exchanges: one collective that waits for hours would time out."""
+    busy = True
+    while busy:
+        if download is None:
+            reporter.heartbeat()
+        else:
+            wait([download], timeout=POLL)
+        busy = bool(ranks.sum([download is not None and not download.done()])[0])
+
+
+def _agreed_commit(spec: ModelSpec, download: Future[Path] | None, ranks: Ranks) -> str:
+    """The commit that every node has. Raises on every rank what any download raised."""
+    error = download.exception() if download else None
+    failures = ranks.sum([error is not None])[0]
+    commit = ranks.decide(lambda: download.result().name if download else "")
+    if error is not None:
+        raise error
+    if failures:
+        raise TrainerError(f"model {spec.source} could not be downloaded on another node")
+    others = ranks.sum([download is not None and download.result().name != commit])[0]
+    if others:
+        raise ModelNotAvailable(
+            f"model {spec.source} changed while it was downloaded: the nodes have different commits",
+            hint="Give model.revision.",
+        )
+    return commit
+
+
 @contextlib.contextmanager
-def _one_per_node(cache: Path, reporter: Reporter) -> Iterator[None]:
-    """Hold the folder's lock; while another rank downloads, show signs of life."""
+def _one_at_a_time(cache: Path, reporter: Reporter) -> Iterator[None]:
+    """Hold the folder's lock; while another node that shares it downloads, show signs of life."""
     cache.mkdir(parents=True, exist_ok=True)
     lock = FileLock(cache / ".model-download.lock")
     while not lock.is_locked:
         with contextlib.suppress(Timeout):
-            lock.acquire(timeout=LOCK_POLL)
+            lock.acquire(timeout=POLL)
         reporter.heartbeat()
     try:
         yield

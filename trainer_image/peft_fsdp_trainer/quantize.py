@@ -19,7 +19,7 @@ from .share import Share
 BLOCK: Final = 64
 """Numbers that share one scale, bitsandbytes' default."""
 NESTED_BLOCK: Final = 256
-PIECE: Final = 2**21
+PIECE: Final = 2**20
 """Numbers quantized at once: bitsandbytes' CPU kernel needs some 20 bytes of scratch for each."""
 
 

@@ -66,7 +66,7 @@ def train(config: TrainerConfig, reporter: Reporter, stop: StopRequest) -> None:
 
 
 def _train_adapter(config: TrainerConfig, output: Output, ranks: Ranks, reporter: Reporter, stop: StopRequest) -> None:
-    base = fetch_model(config.model, Path(config.paths.cache), reporter)
+    base = fetch_model(config.model, Path(config.paths.cache), ranks, reporter)
     tokenizer = read_tokenizer(base, config.model)
     model_config = read_model_config(base.folder, config.model, config.quantization)
     attention = choose_attention(config.model, model_config, ranks.device.type)

@@ -18,9 +18,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:Futu
 LORA = LoraSpec(rank=4, dropout=0.0)
 
 
-def _loaded(folder, quantization=None, lora=LORA, shard=lambda layer: None):
+def loaded(folder, quantization=None, lora=LORA, shard=lambda layer: None):
     spec = ModelSpec(source=str(folder))
-    skeleton = build_skeleton(read_model_config(folder, spec), spec, lora, torch.bfloat16, "sdpa")
+    skeleton = build_skeleton(read_model_config(folder, spec, quantization), spec, lora, torch.bfloat16, "sdpa")
     Loader(skeleton, find_weights(folder), torch.device("cpu"), quantization, 7).load(shard, lambda done, total: None)
     return skeleton
 
@@ -38,7 +38,7 @@ def test_every_parameter_and_buffer_is_bit_equal_to_from_pretrained(base_model, 
             load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=double_quant,
             bnb_4bit_compute_dtype=torch.bfloat16, bnb_4bit_quant_storage=torch.bfloat16)  # fmt: skip
     expected = AutoModelForCausalLM.from_pretrained(base_model, dtype=torch.bfloat16, **theirs)
-    ours = _loaded(base_model, quantization).peft
+    ours = loaded(base_model, quantization).peft
     for get in (torch.nn.Module.named_parameters, torch.nn.Module.named_buffers):
         want, have = _bits(get(expected)), _bits(get(ours))
         assert have.keys() == want.keys()
@@ -47,7 +47,7 @@ def test_every_parameter_and_buffer_is_bit_equal_to_from_pretrained(base_model, 
 
 
 def test_tied_embeddings_stay_one_parameter(tmp_path):
-    causal = _loaded(make_base_model(tmp_path / "tied", tie_word_embeddings=True)).causal
+    causal = loaded(make_base_model(tmp_path / "tied", tie_word_embeddings=True)).causal
     assert causal.get_input_embeddings().weight is causal.get_output_embeddings().weight
 
 
@@ -56,12 +56,12 @@ def test_a_file_that_is_cut_off_is_named(tmp_path):
     victim = sorted(folder.glob("*.safetensors"))[1]
     victim.write_bytes(victim.read_bytes()[:-100])
     with pytest.raises(ModelNotAvailable, match=victim.name):
-        _loaded(folder)
+        loaded(folder)
 
 
 def test_dora_starts_as_the_base_model(base_model):
     plain = AutoModelForCausalLM.from_pretrained(base_model, dtype=torch.bfloat16)
-    dora = _loaded(base_model, lora=LORA.model_copy(update={"variant": "dora"})).peft
+    dora = loaded(base_model, lora=LORA.model_copy(update={"variant": "dora"})).peft
     tokens = torch.arange(5, 21)[None]
     assert torch.allclose(dora(tokens).logits.float(), plain(tokens).logits.float(), atol=2e-2)
 
@@ -75,8 +75,8 @@ def held_and_all(folder, quantized: bool) -> list[int]:
     ranks = join_ranks("cpu")
     plan = plan_sharding(FsdpSpec(), Precision(torch.bfloat16, fsdp_casts=True), ranks, compile_layers=False)
     quantization = QuantizationSpec(scheme="nf4") if quantized else None
-    whole = held_bytes(_loaded(folder, quantization).peft)
-    skeleton = _loaded(folder, quantization, shard=plan.shard_layer)
+    whole = held_bytes(loaded(folder, quantization).peft)
+    skeleton = loaded(folder, quantization, shard=plan.shard_layer)
     root = LanguageModelLoss(skeleton)
     plan.shard_root(skeleton, root)
     return [held_bytes(root), whole]
