@@ -13,9 +13,17 @@ def set_up_logging(form: Literal["text", "json"], level: str) -> None:
     """Everything goes to the standard error stream. kopf tells of every event it hands on; that is silenced."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if form == "json" else _Text("%(asctime)s %(levelname)-7s %(message)s"))
+    handler.addFilter(_retried_is_a_warning)
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in ("kopf", "aiohttp", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _retried_is_a_warning(record: logging.LogRecord) -> bool:
+    """kopf calls a request that it will send again an error; one that stays unanswered it escalates."""
+    if record.name.startswith("kopf") and "; will re" in str(record.msg):
+        record.levelno, record.levelname = logging.WARNING, logging.getLevelName(logging.WARNING)
+    return True
 
 
 def _facts(record: logging.LogRecord) -> dict[str, object]:

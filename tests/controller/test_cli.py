@@ -1,10 +1,12 @@
 """The commands that need no cluster."""
 
+import logging
+
 import pytest
 import yaml
 
 from peft_fsdp_operator.cli import main
-from peft_fsdp_operator.logs import FACTS
+from peft_fsdp_operator.logs import FACTS, set_up_logging
 
 GOOD = """
 apiVersion: training.peft-fsdp.io/v1alpha1
@@ -76,6 +78,22 @@ def test_what_is_no_job_is_an_error_in_one_line(file, capsys, text):
 def test_run_says_what_it_misses(capsys):
     assert main(["run"]) == 1
     assert "--trainer-image" in capsys.readouterr().err
+
+
+@pytest.fixture
+def root_logger():
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield root
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.mark.parametrize(("end", "level"), [("will retry: GET /", "WARNING"), ("escalating: GET /", "ERROR")])
+def test_a_request_of_kopf_that_is_sent_again_is_no_error(capsys, root_logger, end, level):
+    set_up_logging("text", "INFO")
+    logging.getLogger("kopf.objects").error(f"Request attempt #1/9 failed; {end}")
+    assert f" {level} " in capsys.readouterr().err
 
 
 def test_log_lines_name_job_attempt_and_reason():
