@@ -10,8 +10,9 @@ from pathlib import Path
 from tests.bench.report import has_part, write_report
 from tests.gpu_check.compare import Comparison, compare
 from tests.gpu_check.figures import documented, not_measured, part, table
+from tests.gpu_check.guide_settings import KINDS, Check
 from tests.gpu_check.hardware import Hardware, find_gpus, only_cpu
-from tests.gpu_check.runs import KINDS, Check, measure
+from tests.gpu_check.runs import measure
 from tests.gpu_check.sizes import SIZES, TINY, largest_that_fits
 
 NO_GPU = "no NVIDIA GPU is visible here: nothing is measured; --device cpu --tiny checks the logic alone"

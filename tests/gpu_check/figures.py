@@ -36,6 +36,7 @@ def table(comparisons: list[Comparison]) -> str:
             _verdict(comparison, "loss curve", comparison.loss_distance, f"<= {LOSS_BAR} apart"),
         ]
         lines += [f"{who} has no figures: {run.problem}" for who, run in _runs(comparison) if run.problem]
+        lines += [f"{who} ran {run.note}" for who, run in _runs(comparison) if run.note]
     return "\n".join(lines)
 
 
@@ -45,6 +46,8 @@ def documented(comparison: Comparison) -> list[Figure]:
     ours, guide = comparison.ours, comparison.baseline
     speed = f"{_whole(ours.tokens_per_second)} against {_whole(guide.tokens_per_second)} tokens/s"
     memory = f"{ours.peak / GIB:.1f} against {guide.peak / GIB:.1f} GiB per GPU"
+    if guide.note:
+        speed += f"; the guide's script ran {guide.note.splitlines()[0].split(':')[0]}"
     load = f"{ours.host_load_peak / GIB:.1f} against {guide.host_load_peak / GIB:.1f} GiB of host memory while loading"
     return [
         Figure(f"{kind}: tokens per second, of the guide's script", comparison.speed, "x", bars.speed, speed, True),

@@ -26,6 +26,8 @@ class RunResult:
     gpu_load_peak: int
     problem: str = ""
     """Why there are no figures: the run's last lines."""
+    note: str = ""
+    """What was changed so that it runs."""
 
     @property
     def peak(self) -> int:

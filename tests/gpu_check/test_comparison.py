@@ -10,9 +10,10 @@ import pytest
 
 from tests.gpu_check.compare import BARS, compare, loss_distance
 from tests.gpu_check.figures import documented, not_measured, table
+from tests.gpu_check.guide_script import amendments
+from tests.gpu_check.guide_settings import KINDS, Check, accelerate_file, guide_flags, tokens_needed
 from tests.gpu_check.hardware import Hardware
 from tests.gpu_check.result import LOADED, RunResult, of_baseline, of_ours
-from tests.gpu_check.runs import KINDS, Check, accelerate_file, guide_flags, tokens_needed
 from tests.gpu_check.sizes import GIB, SIZES, TINY, largest_that_fits
 from tests.gpu_check.watch import Sample, Watched
 
@@ -129,6 +130,27 @@ def test_the_accelerate_file_is_the_guides_for_this_machine(tmp_path, gpus, proc
     assert f"num_processes: {processes}\n" in text
     assert ("use_cpu: true" in text) is on_cpu
     assert ("fsdp_offload_params: true" in text) is not on_cpu
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("LoRA", ["as in the guide", "with --use_reentrant True", "with fsdp_version 2"]),
+        ("QLoRA", ["as in the guide", "with fsdp_version 2"]),
+    ],
+)
+def test_the_baseline_is_tried_as_in_the_guide_first(tmp_path, kind, words):
+    check = Check(tmp_path, Hardware(1), TINY, 4)
+    assert [amendment.words for amendment in amendments(check, kind)] == words
+    assert "--use_reentrant True" in " ".join(guide_flags(check, kind, {"--use_reentrant": "True"}))
+    assert "  fsdp_version: 2\n" in accelerate_file(check, kind, {"fsdp_version": 2}).read_text()
+
+
+def test_what_was_changed_for_the_baseline_is_told():
+    amended = replace(BASELINE, note="with --use_reentrant True; as in the guide: exit code 1 after 0 steps:")
+    comparison = compare("LoRA", OURS, amended)
+    assert "the guide's script ran with --use_reentrant True; as in the guide" in table([comparison])
+    assert "with --use_reentrant True" in documented(comparison)[0].comparison
 
 
 def test_without_a_gpu_it_says_so_at_once():
