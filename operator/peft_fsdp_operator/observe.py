@@ -3,10 +3,11 @@
 `reflector` keeps the results, `reconcile` puts them together for `decide`.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
+
+import orjson
 
 from peft_fsdp_api import names
 from peft_fsdp_api.job import PeftFsdpJob
@@ -37,6 +38,7 @@ def see_pod(raw: Raw) -> PodSeen | None:
     conditions = {entry["type"]: entry for entry in status.get("conditions") or []}
     containers = {entry["name"]: entry for entry in status.get("containerStatuses") or []}
     trainer = containers.pop(names.TRAINER_CONTAINER, {})
+    runs = "running" in (trainer.get("state") or {})
     return PodSeen(
         namespace=child.namespace,
         name=child.name,
@@ -55,7 +57,8 @@ def see_pod(raw: Raw) -> PodSeen | None:
         unscheduled=_condition(conditions.get("PodScheduled"), "False"),
         disruption=_condition(conditions.get("DisruptionTarget"), "True"),
         waiting=_waiting([*(status.get("initContainerStatuses") or []), trainer, *containers.values()]),
-        trainer_running="running" in (trainer.get("state") or {}),
+        trainer_running=runs,
+        is_unready=runs and _condition(conditions.get("Ready"), "False") is not None,
         trainer_end=_end(trainer),
         init_failure=_init_failure(status.get("initContainerStatuses") or []),
         others_running=any("running" in (entry.get("state") or {}) for entry in containers.values()),
@@ -102,6 +105,18 @@ def is_fenced(node: Raw | None) -> bool:
     return any(taint.get("key") == OUT_OF_SERVICE for taint in node["spec"].get("taints") or [])
 
 
+def node_silence(node: Raw | None) -> Words | None:
+    """What the cluster says of a node that does not answer; None for one that does."""
+    if node is None:
+        return Words("NodeGone", "gone")
+    conditions = (node.get("status") or {}).get("conditions") or []
+    ready = next((entry for entry in conditions if entry["type"] == "Ready"), None)
+    if ready is None or ready["status"] == "True":
+        return None
+    since = f" since {ready['lastTransitionTime']}" if ready.get("lastTransitionTime") else ""
+    return Words("NodeNotReady", f"not ready{since}: {ready.get('message') or ready.get('reason') or 'no word'}")
+
+
 def see_status(raw: Raw) -> JobStatus:
     """The status as written last. Fields of a newer operator are passed over.
 
@@ -109,7 +124,7 @@ def see_status(raw: Raw) -> JobStatus:
     """
     known = {field.alias or name for name, field in JobStatus.model_fields.items()}
     kept = {key: value for key, value in (raw.get("status") or {}).items() if key in known}
-    return JobStatus.model_validate_json(json.dumps(kept)) if kept else JobStatus()
+    return JobStatus.model_validate_json(orjson.dumps(kept)) if kept else JobStatus()
 
 
 def claims_of(job: PeftFsdpJob) -> list[tuple[str, str]]:
