@@ -44,6 +44,9 @@ class JobRecord:
     """Attempt whose stopping pods' nodes were looked at, on which clock reading, and which nodes were fenced."""
     nodes_at: float = 0.0
     fenced: frozenset[str] = frozenset()
+    silent_at: float = float("-inf")
+    """When the nodes of unready pods were looked at, and which of them did not answer."""
+    silent: Mapping[str, Words] = field(default_factory=dict)
     _parsed: tuple[int, PeftFsdpJob | InvalidJob] | None = field(default=None, repr=False)
 
     @property

@@ -6,7 +6,7 @@ happens in between, the next pass, or the next operator, comes to the same concl
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -24,13 +24,15 @@ from .errors import Conflict, NotFound, Refused
 from .events import Recorder
 from .jobs import JobKey, JobRecord, Jobs
 from .metrics import Metrics
-from .observe import claims_of, is_fenced, see_claim, see_status
-from .seen import ClaimSeen, Observed
+from .observe import claims_of, is_fenced, node_silence, see_claim, see_status
+from .seen import ClaimSeen, Observed, PodSeen, Words
 from .status_writes import seconds_to_wait
 
 STOPPING: Final = (Phase.RESTARTING, Phase.SUSPENDING)
 NODE_INTERVAL: Final = 5.0
-"""Seconds between looks at the nodes of pods that do not stop."""
+"""Seconds between looks at the nodes of pods that do not stop, or are not ready."""
+NODES_MAX: Final = 8
+"""Nodes that one look asks for: status names one of them."""
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +95,8 @@ class Reconciler:
         seen = Observed(job, status, pods, refusal=record.refusal, report=record.report, pod_words=record.pod_words)
         if status.phase in STOPPING and pods:
             return replace(seen, fenced_nodes=await self._look_at_nodes(seen, record))
+        if status.phase in (Phase.STARTING, Phase.RUNNING) and any(pod.is_unready for pod in pods):
+            return replace(seen, silent_nodes=await self._look_at_unready(pods, record))
         if _may_make_pods(seen):
             return replace(seen, claims=await self._look_at_claims(job))
         return seen
@@ -107,6 +111,22 @@ class Reconciler:
             names_ = sorted({pod.node for pod in seen.pods if pod.is_stopping and pod.node})
             record.fenced = frozenset([name for name in names_ if await self._is_fenced(name)])
         return record.fenced
+
+    async def _look_at_unready(self, pods: Iterable[PodSeen], record: JobRecord) -> Mapping[str, Words]:
+        """Which nodes of pods that are not ready do not answer; asked every few seconds only."""
+        now = asyncio.get_running_loop().time()
+        if now - record.silent_at >= NODE_INTERVAL:
+            record.silent_at = now
+            names_ = sorted({pod.node for pod in pods if pod.is_unready and pod.node})[:NODES_MAX]
+            record.silent = {name: said for name in names_ if (said := await self._silence_of(name))}
+        return record.silent
+
+    async def _silence_of(self, node: str) -> Words | None:
+        try:
+            return node_silence(await self._get_or_none(NODES, None, node))
+        except Refused as error:  # an operator confined to namespaces may not read nodes
+            log.warning("cannot tell whether node %s answers: %s", node, error.message)
+            return None
 
     async def _is_fenced(self, node: str) -> bool:
         try:

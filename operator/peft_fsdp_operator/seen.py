@@ -63,6 +63,8 @@ class PodSeen(ChildSeen):
     waiting: Words | None = None
     """Why a container does not start, where that is worth telling."""
     trainer_running: bool = False
+    is_unready: bool = False
+    """Runs as far as anybody knows, and was marked as not ready: its node may not answer any more."""
     trainer_end: ContainerEnd | None = None
     init_failure: ContainerEnd | None = None
     others_running: bool = False
@@ -159,6 +161,8 @@ class Observed:
     pods: tuple[PodSeen, ...] = ()
     shared: tuple[SharedSeen, ...] = ()
     claims: tuple[ClaimSeen, ...] = ()
+    silent_nodes: Mapping[str, Words] = field(default_factory=dict)
+    """Nodes of running pods that do not answer, and what the cluster says of them."""
     fenced_nodes: frozenset[str] = field(default_factory=frozenset)
     """Nodes that are gone or fenced: pods on them cannot run any more."""
     refusal: Refusal | None = None

@@ -213,6 +213,16 @@ def test_events_speak_for_pods_that_are_silent_themselves():
     assert (silent.worker, silent.reason, silent.message) == (1, "FailedMount", "secret not found")
 
 
+def test_a_running_pod_on_a_node_that_does_not_answer_is_told_and_looked_at_again():
+    silent = {"node-1": Words("NodeNotReady", "not ready: Kubelet stopped")}
+    decision = look(running(0), running(1, is_unready=True), silent_nodes=silent)
+    waiting = decision.status.waiting
+    assert (decision.status.phase, waiting.worker, waiting.reason) == (Phase.RUNNING, 1, "NodeNotReady")
+    assert waiting.message == "node node-1 is not ready: Kubelet stopped"
+    assert decision.look_again == read_time(at(5))
+    assert look(running(0), running(1), silent_nodes=silent).status.waiting is None
+
+
 def test_a_finished_job_shows_the_last_figures_of_its_outcome():
     training = TrainingProgress(step=5, total_steps=5, loss=1.23456789, eval_loss=2.0, remaining_seconds=0.4)
     message = Outcome(reason=Reason.SUCCEEDED, training=training).to_termination_message()

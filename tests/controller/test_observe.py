@@ -3,7 +3,7 @@
 import pytest
 
 from peft_fsdp_api.status import Phase
-from peft_fsdp_operator.observe import claims_of, is_fenced, newest_words, see_claim, see_pod, see_status
+from peft_fsdp_operator.observe import claims_of, is_fenced, newest_words, node_silence, see_claim, see_pod, see_status
 from peft_fsdp_operator.render import render_pods
 from tests.controller.builders import NOW, at, job
 
@@ -110,3 +110,27 @@ def test_the_last_words_about_each_pod_are_kept():
 )
 def test_words_that_are_old_or_stand_elsewhere_are_left_out(said, told):
     assert ("a" in newest_words([said], NOW)) is told
+
+
+@pytest.mark.parametrize(("ready", "unready"), [("True", False), ("False", True)])
+def test_a_running_pod_that_was_marked_as_not_ready(ready, unready):
+    condition = {"type": "Ready", "status": ready}
+    assert see_pod(raw(conditions=[condition], containerStatuses=[trainer({"running": {}})])).is_unready is unready
+    assert not see_pod(raw(conditions=[condition], containerStatuses=[trainer({"waiting": {}})])).is_unready
+
+
+@pytest.mark.parametrize(
+    ("node", "said"),
+    [
+        (None, "gone"),
+        ({"status": {"conditions": [{"type": "Ready", "status": "True"}]}}, None),
+        ({"status": {}}, None),
+        (
+            {"status": {"conditions": [{"type": "Ready", "status": "Unknown", "message": "Kubelet stopped"}]}},
+            "not ready: Kubelet stopped",
+        ),
+    ],
+)
+def test_which_nodes_do_not_answer(node, said):
+    words = node_silence(node)
+    assert (words.message if words else None) == said

@@ -32,6 +32,15 @@ def _words(pod: PodSeen, pod_words: Mapping[str, Words]) -> Words | None:
     return pod.unscheduled or pod.waiting or pod_words.get(pod.uid)
 
 
+def find_silent(pods: Iterable[PodSeen], silent_nodes: Mapping[str, Words]) -> Waiting | None:
+    """The first worker that runs on a node that does not answer."""
+    for pod in sorted(pods, key=lambda one: one.worker):
+        words = silent_nodes.get(pod.node or "") if pod.is_unready else None
+        if words is not None:
+            return Waiting(worker=pod.worker, reason=words.reason, message=f"node {pod.node} is {words.message}")
+    return None
+
+
 def find_overdue(pods: Iterable[PodSeen], now: datetime) -> Waiting | None:
     """A pod that was told to stop, had its grace period and is still there: its node does not answer."""
     for pod in sorted(pods, key=lambda one: one.worker):

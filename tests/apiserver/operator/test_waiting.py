@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from peft_fsdp_operator.cluster import EVENTS
-from tests.apiserver.operator.world import condition, now, until
+from peft_fsdp_operator.cluster import EVENTS, PODS
+from tests.apiserver.operator.world import NODE, condition, now, until
 
 pytestmark = pytest.mark.apiserver
 WITHIN = 10.0
@@ -57,6 +57,27 @@ async def test_an_init_container_that_waits_is_told(world):
     said = {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "mesh-init"'}
     await world.report("tune-1-0", "Pending", {"waiting": said}, of="initContainerStatuses", name="mesh-init")
     assert (await until_waiting(world, said["reason"]))["message"] == said["message"]
+
+
+async def test_a_node_that_does_not_answer_any_more_is_told_while_its_pod_seems_to_run(world, api_server):
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}}
+    api_server.kubectl("create", "-f", "-", input=json.dumps(node))
+    try:
+        silent = {"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown", "message": "Kubelet stopped"}
+        patch = json.dumps({"status": {"conditions": [silent]}})
+        api_server.kubectl("patch", "node", NODE, "--subresource=status", "--type=merge", f"--patch={patch}")
+        await world.submit(nodes=1)
+        await world.until_pods("tune-1-0")
+        await world.bind("tune-1-0")
+        await world.run_pod("tune-1-0")
+        await world.until_phase("Running")
+        unready = {"status": {"conditions": [{"type": "Ready", "status": "False"}]}}
+        await world.patch(PODS, "tune-1-0", unready, "status")
+        waiting = await until_waiting(world, "NodeNotReady")
+        assert (waiting["worker"], "Kubelet stopped" in waiting["message"]) == (0, True)
+        assert (await world.status())["phase"] == "Running"
+    finally:
+        api_server.kubectl("delete", "node", NODE)
 
 
 async def test_a_passed_through_field_that_kubernetes_does_not_know_is_told(world):
