@@ -110,6 +110,31 @@ class JobSpec(ApiModel):
             field="fsdp.activationOffload",
         ),
         Rule(
+            cel="{fsdp.version} == 2 || {workers.gpusPerNode} > 0",
+            holds=lambda spec: spec.fsdp.version == 2 or spec.workers.gpus_per_node > 0,
+            message="fsdp.version 1 runs on GPUs only, but workers.gpusPerNode is {workers.gpusPerNode}; use version 2",
+            field="fsdp.version",
+        ),
+        Rule(
+            cel="{fsdp.version} == 2 || !{training.compile}",
+            holds=lambda spec: spec.fsdp.version == 2 or not spec.training.compile,
+            message="fsdp.version 1 flattens weights, which torch.compile cannot follow, but training.compile is "
+            "{training.compile}; turn it off, or use version 2",
+            field="training.compile",
+        ),
+        Rule(
+            cel="!has(self.quantization) || {fsdp.version} == 2 || {quantization.storageDtype} == {training.precision}",
+            holds=lambda spec: (
+                spec.quantization is None
+                or spec.fsdp.version == 2
+                or spec.quantization.storage_dtype == spec.training.precision
+            ),
+            message="fsdp.version 1 flattens weights of one type only, but quantization.storageDtype is "
+            '"{quantization.storageDtype}" and training.precision is "{training.precision}"; '
+            "use the same type for both, or version 2",
+            field="quantization.storageDtype",
+        ),
+        Rule(
             cel="!has(self.quantization) || {training.precision} != 'float16' || "
             "{quantization.storageDtype} == 'float32'",
             holds=lambda spec: (

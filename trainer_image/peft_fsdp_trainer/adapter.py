@@ -4,47 +4,48 @@ Only trained tensors are gathered, one at a time, and kept on rank 0 alone; the 
 """
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import torch
-from peft import get_peft_model_state_dict
 from safetensors.torch import save_file
-from torch import nn
-from torch.distributed.tensor import DTensor
 
 from peft_fsdp_api.status import AdapterStatus
 
 from .model import ADAPTER, Skeleton
 from .model_source import ModelFolder
 from .output import Output
+from .trained import TrainedTensor
 
 WEIGHTS_FILE: Final = "adapter_model.safetensors"
 
 
-def trained_parameters(skeleton: Skeleton) -> dict[str, nn.Parameter]:
-    """The parameters with a gradient, by name."""
-    return {name: value for name, value in skeleton.peft.named_parameters() if value.requires_grad}
-
-
-def gather_adapter(skeleton: Skeleton, keep: bool) -> dict[str, torch.Tensor]:
+def gather_adapter(trained: Iterable[TrainedTensor], keep: bool) -> dict[str, torch.Tensor]:
     """All trained tensors in full, on the host; empty on ranks that do not `keep` them. Every rank must call it."""
     gathered: dict[str, torch.Tensor] = {}
-    for name, parameter in trained_parameters(skeleton).items():
-        value = parameter.detach()
-        full = value.full_tensor() if isinstance(value, DTensor) else value
+    for tensor in trained:
+        full = tensor.full()
         if keep:
-            gathered[name] = full.to("cpu", copy=True)
+            gathered[tensor.name] = full.to("cpu", copy=True)
     return gathered
+
+
+def saved_name(name: str) -> str:
+    """The name of a trained tensor in an adapter file.
+
+    PEFT's `get_peft_model_state_dict` gives the same names, but asks the modules, and those of FSDP1 answer with a
+    collective.
+    """
+    for inserted in (f".modules_to_save.{ADAPTER}", f".{ADAPTER}"):
+        name = name.replace(inserted, "")
+    return name.removesuffix(".weight") if name.endswith("lora_magnitude_vector.weight") else name
 
 
 def write_adapter(folder: Path, tensors: dict[str, torch.Tensor], skeleton: Skeleton, base: ModelFolder) -> None:
     """Weights and configuration under the names and in the form that PEFT expects."""
     folder.mkdir(parents=True, exist_ok=True)
-    state: dict[str, Any] = get_peft_model_state_dict(
-        skeleton.peft, state_dict=tensors, adapter_name=ADAPTER, save_embedding_layers=False
-    )
-    contiguous = {name: value.contiguous() for name, value in state.items()}
+    contiguous = {saved_name(name): value.contiguous() for name, value in tensors.items()}
     save_file(contiguous, folder / WEIGHTS_FILE, metadata={"format": "pt"})
     config = skeleton.peft.peft_config[ADAPTER]
     config.base_model_name_or_path = base.source

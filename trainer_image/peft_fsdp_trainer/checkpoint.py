@@ -76,7 +76,7 @@ class Checkpoints:
         """Begin to save; returns when adapter and optimizer are copied, while the copy is being written."""
         self.finish()
         with self._reporter.within(Stage.SAVE):
-            adapter = gather_adapter(trainee.skeleton, keep=self._ranks.is_first)
+            adapter = gather_adapter(trainee.trained, keep=self._ranks.is_first)
             tensors = self._stager.stage(trainee.tensors())
             assert isinstance(tensors, dict)
             folder, random = self._folders.of_step(trainee.position.step), _random_state(self._ranks.device)

@@ -18,6 +18,7 @@ from .model_source import ModelFolder
 from .output import Output
 from .report import Reporter
 from .run_facts import RunFacts
+from .trained import TrainedTensor
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Export:
     """What the adapter's folder is made from."""
 
     skeleton: Skeleton
+    trained: list[TrainedTensor]
     tokenizer: Any
     chat_template: str | None
     """What the tokenizer gets for its own; None leaves it as the base has it."""
@@ -47,7 +49,7 @@ class Export:
 def export_adapter(export: Export, ranks: Ranks, reporter: Reporter) -> None:
     """Gather the adapter and write it with its tokenizer and model card. Every rank must call it."""
     reporter.stage(Stage.EXPORT)
-    tensors = gather_adapter(export.skeleton, keep=ranks.is_first)
+    tensors = gather_adapter(export.trained, keep=ranks.is_first)
     ranks.decide(lambda: export.write(tensors))
     if ranks.is_first:
         report_adapter(export.output, reporter)

@@ -18,13 +18,13 @@ from peft_fsdp_api.spec import QuantizationSpec
 
 from .errors import ModelNotAvailable, Unsupported
 from .model import ADAPTER, Skeleton, checkpoint_name
+from .precision import ADAPTER_TYPE
 from .prequantized import is_packed, read_packed
 from .quantize import dequantized, pack, packed_linear
 from .share import spread
 from .stored import Sources, find_sources
 from .weights import WeightFiles
 
-ADAPTER_TYPE: Final = torch.float32
 MAGNITUDE: Final = f"lora_magnitude_vector.{ADAPTER}"
 ZEROS: Final = ("lora_B", "lora_embedding_A")
 
@@ -44,20 +44,25 @@ class Loader:
         """Whether the files hold weights in 4 bit."""
         return any(is_packed(self.weights, name) for name in self.weights.files)
 
-    def load(self, shard_layer: Callable[[nn.Module], None], report: Callable[[int, int], None]) -> None:
-        """Fill every module and hand each decoder layer to `shard_layer` as soon as it is complete.
+    def load(self, shard_layer: Callable[[nn.Module], nn.Module], report: Callable[[int, int], None]) -> None:
+        """Fill every module and hand each decoder layer to `shard_layer` as soon as it is complete; what that returns
+        takes its place.
 
         `report(done, total)` counts layers, with what lies outside of them as the last.
         """
         layers = self.skeleton.layers
         for done, (name, layer) in enumerate(layers):
             self._fill(name, layer)
-            shard_layer(layer)
+            self._put(name, shard_layer(layer))
             report(done + 1, len(layers) + 1)
         self._fill("", self.skeleton.peft)
         self._fill_buffers()
         self.weights.close()
         report(len(layers) + 1, len(layers) + 1)
+
+    def _put(self, name: str, module: nn.Module) -> None:
+        path, _, child = name.rpartition(".")
+        setattr(self.skeleton.peft.get_submodule(path), child, module)
 
     def _fill(self, prefix: str, root: nn.Module) -> None:
         """Give weights to all parameters below `root` that have none yet."""

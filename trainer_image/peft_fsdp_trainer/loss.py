@@ -30,8 +30,10 @@ class LanguageModelLoss(nn.Module):
         """The summed negative log-likelihood of `targets` at `positions` of the flattened batch, float32."""
         hidden = self._skeleton.backbone(**inputs, use_cache=False).last_hidden_state.flatten(0, 1)
         learned = hidden.index_select(0, positions)
-        # Without a token to learn there is still a graph, so that this rank takes part in the backward collectives.
-        total: torch.Tensor = learned.float().sum() * 0.0 if len(targets) else hidden.float().sum() * 0.0
+        total = torch.zeros((), device=hidden.device)
+        if not len(targets):
+            # Without a token to learn this rank still takes part in every collective, those of a trained head too.
+            total = self._skeleton.head(hidden[:1]).float().sum() * 0.0
         for states, labels in zip(torch.split(learned, self._chunk), torch.split(targets, self._chunk), strict=True):
             total = total + checkpoint(self._chunk_loss, states, labels, use_reentrant=False)
         return total

@@ -116,6 +116,6 @@ def lora_config(spec: LoraSpec) -> LoraConfig:
 def checkpoint_name(parameter: str) -> str:
     """The name that a parameter of the adapted model has in the base model's files."""
     name = parameter.removeprefix(PEFT_PREFIX)
-    for inserted in (".base_layer", ".original_module", f".modules_to_save.{ADAPTER}"):
+    for inserted in ("._fsdp_wrapped_module", ".base_layer", ".original_module", f".modules_to_save.{ADAPTER}"):
         name = name.replace(inserted, "")
     return name

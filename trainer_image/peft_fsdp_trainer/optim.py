@@ -12,16 +12,18 @@ from transformers import get_scheduler
 
 from peft_fsdp_api.spec import TrainingSpec
 
+from .trained import TrainedTensor
+
 FIRST_SCALE: Final = 2.0**16
 GROWTH_INTERVAL: Final = 2000
 
 
-def make_optimizer(parameters: Iterable[nn.Parameter], spec: TrainingSpec) -> torch.optim.AdamW:
+def make_optimizer(trained: Iterable[TrainedTensor], spec: TrainingSpec) -> torch.optim.AdamW:
     """AdamW; only matrices decay, not norms, biases and DoRA's magnitudes."""
-    trained = list(parameters)
+    tensors = list(trained)
     groups = [
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": spec.weight_decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+        {"params": [t.parameter for t in tensors if len(t.shape) >= 2], "weight_decay": spec.weight_decay},
+        {"params": [t.parameter for t in tensors if len(t.shape) < 2], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW([group for group in groups if group["params"]], lr=spec.learning_rate)
 
@@ -41,14 +43,14 @@ def make_schedule(optimizer: torch.optim.Optimizer, spec: TrainingSpec, total_st
     return schedule
 
 
-def clip_gradients(parameters: list[nn.Parameter], max_norm: float) -> float:
+def clip_gradients(trained: Iterable[TrainedTensor], max_norm: float) -> float:
     """Scale the gradients down to `max_norm` (0 leaves them) and return the norm they had, over all shards."""
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    norm = nn.utils.get_total_norm(gradients)
+    graded = [(tensor, tensor.parameter.grad) for tensor in trained if tensor.parameter.grad is not None]
+    norm = nn.utils.get_total_norm([tensor.sharded(gradient) for tensor, gradient in graded])
     if isinstance(norm, DTensor):
         norm = norm.full_tensor()
     if max_norm > 0:
-        nn.utils.clip_grads_with_norm_(parameters, max_norm, norm)
+        nn.utils.clip_grads_with_norm_([tensor.parameter for tensor, _ in graded], max_norm, norm)
     return float(norm)
 
 
@@ -59,11 +61,11 @@ class LossScale:
     scale: float = FIRST_SCALE
     good_steps: int = 0
 
-    def unscale(self, parameters: list[nn.Parameter]) -> None:
+    def unscale(self, trained: Iterable[TrainedTensor]) -> None:
         """Take the factor out of the gradients again."""
-        for parameter in parameters:
-            if parameter.grad is not None:
-                parameter.grad.div_(self.scale)
+        for tensor in trained:
+            if tensor.parameter.grad is not None:
+                tensor.parameter.grad.div_(self.scale)
 
     def update(self, finite: bool) -> None:
         """Halve after an overflow, double after many steps without one."""

@@ -12,6 +12,7 @@ import torch
 
 from peft_fsdp_api.trainer_config import TrainerConfig
 
+ADAPTER_TYPE: Final = torch.float32
 TORCH_TYPES: Final = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 
 

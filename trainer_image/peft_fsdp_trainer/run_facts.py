@@ -5,12 +5,12 @@ from datetime import timedelta
 from importlib.metadata import version
 from typing import Final, Self
 
-from .adapter import trained_parameters
 from .data import DataFacts
 from .distributed import Ranks
 from .mfu import flops_per_token, peak_flops
 from .model import Skeleton
 from .sharding import Sharding
+from .trained import TrainedTensor
 
 PACKAGES: Final = ("torch", "transformers", "peft", "bitsandbytes", "peft-fsdp-job")
 
@@ -54,7 +54,14 @@ class RunFacts:
 
     @classmethod
     def of(
-        cls, skeleton: Skeleton, data: DataFacts, attention: str, sharding: Sharding, ranks: Ranks, self_check: str
+        cls,
+        skeleton: Skeleton,
+        trained: list[TrainedTensor],
+        data: DataFacts,
+        attention: str,
+        sharding: Sharding,
+        ranks: Ranks,
+        self_check: str,
     ) -> Self:
         """The facts of a run that is about to train."""
         return cls(
@@ -64,7 +71,7 @@ class RunFacts:
             world_size=ranks.world_size,
             device=ranks.device_name,
             self_check=self_check,
-            trained_parameters=sum(value.numel() for value in trained_parameters(skeleton).values()),
+            trained_parameters=sum(tensor.shape.numel() for tensor in trained),
             all_parameters=skeleton.parameter_count,
             flops_per_token=flops_per_token(skeleton),
         )

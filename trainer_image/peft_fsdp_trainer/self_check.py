@@ -6,12 +6,12 @@ only be bad. So one layer is gathered over the run's own mesh and compared with 
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Final
 
 import torch
 from bitsandbytes.nn import Linear4bit
 from torch import nn
-from torch.distributed.fsdp import FSDPModule
 
 from .distributed import Ranks
 from .errors import QuantizationSelfCheckFailed
@@ -26,32 +26,37 @@ Tensors = dict[str, torch.Tensor]
 class SelfCheck:
     """Stands in for `shard_layer`: the first layer with packed weights is compared before and after."""
 
-    def __init__(self, shard_layer: Callable[[nn.Module], None], ranks: Ranks) -> None:
+    def __init__(
+        self,
+        shard_layer: Callable[[nn.Module], nn.Module],
+        gathered: Callable[[nn.Module], AbstractContextManager[None]],
+        ranks: Ranks,
+    ) -> None:
         self._shard_layer = shard_layer
+        self._gathered = gathered
         self._ranks = ranks
         self.words = ""
         """What was found, for log and card; empty where nothing is packed."""
 
-    def __call__(self, layer: nn.Module) -> None:
+    def __call__(self, layer: nn.Module) -> nn.Module:
         """Shard the layer. Raises QuantizationSelfCheckFailed on every rank where any rank gathers other bits."""
         packed = {} if self.words else _packed(layer)
         outputs = _outputs(layer) if packed else {}
-        self._shard_layer(layer)
+        sharded = self._shard_layer(layer)
         if packed:
-            self._compare(layer, packed, outputs)
+            with self._gathered(sharded):
+                # Weights of another size could not be multiplied: the bytes first.
+                problems = _different_bytes(packed, _packed(layer)) or _different_outputs(outputs, _outputs(layer))
+            self._conclude(len(packed), problems)
+        return sharded
 
-    def _compare(self, layer: nn.Module, packed: Tensors, outputs: Tensors) -> None:
-        assert isinstance(layer, FSDPModule)
-        layer.unshard()
-        # Weights of another size could not be multiplied: the bytes first.
-        problems = _different_bytes(packed, _packed(layer)) or _different_outputs(outputs, _outputs(layer))
-        layer.reshard()
+    def _conclude(self, count: int, problems: list[str]) -> None:
         if self._ranks.sum([len(problems)])[0]:
             raise QuantizationSelfCheckFailed(
                 "4-bit weights are not what was packed after they were sharded and gathered: "
                 + ("; ".join(problems[:3]) or "seen on another rank")
             )
-        self.words = f"{len(packed)} packed weights of a layer gathered bit for bit, outputs equal"
+        self.words = f"{count} packed weights of a layer gathered bit for bit, outputs equal"
 
 
 def _packed(layer: nn.Module) -> Tensors:

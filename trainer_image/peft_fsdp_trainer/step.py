@@ -8,11 +8,10 @@ import contextlib
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import nn
-from torch.distributed.fsdp import FSDPModule
 
 from .data import Batch
 from .distributed import Ranks
@@ -20,6 +19,8 @@ from .errors import LossNotFinite
 from .loss import learned_tokens
 from .optim import LossScale, clip_gradients
 from .precision import Precision
+from .sharding import Sharding
+from .trained import TrainedTensor
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class Stepper:
     """Model and optimizer, and how they are stepped."""
 
     model: nn.Module
-    parameters: list[nn.Parameter]
+    sharding: Sharding
+    trained: list[TrainedTensor]
     optimizer: torch.optim.Optimizer
     precision: Precision
     ranks: Ranks
@@ -49,17 +51,17 @@ class Stepper:
         weight = factor * self.ranks.world_size / max(loss_tokens, 1.0)
         total = torch.zeros((), device=self.ranks.device)
         for number, batch in enumerate(batches):
-            cast("FSDPModule", self.model).set_requires_gradient_sync(number == len(batches) - 1)
-            loss = self._loss(batch)
-            torch.autograd.backward(loss * weight)
+            with self.sharding.accumulating(self.model, last=number == len(batches) - 1):
+                loss = self._loss(batch)
+                torch.autograd.backward(loss * weight)
             total += loss.detach()
         norm = self._update(scale, total, step)
         return total, norm
 
     def _update(self, scale: LossScale, loss: torch.Tensor, step: int) -> float:
         if self.precision.scales_loss:
-            scale.unscale(self.parameters)
-        norm = clip_gradients(self.parameters, self.max_grad_norm)
+            scale.unscale(self.trained)
+        norm = clip_gradients(self.trained, self.max_grad_norm)
         finite = math.isfinite(norm)
         if finite:
             self.optimizer.step()

@@ -11,7 +11,6 @@ from torch import nn
 from peft_fsdp_api.progress import Stage
 from peft_fsdp_api.trainer_config import TrainerConfig
 
-from .adapter import trained_parameters
 from .attention import choose_attention
 from .checkpoint import Checkpoints
 from .data import PreparedData, prepare
@@ -75,21 +74,22 @@ def _train_adapter(config: TrainerConfig, output: Output, ranks: Ranks, reporter
     torch.manual_seed(config.training.seed + ranks.rank)
     skeleton = build_skeleton(model_config, config.model, config.lora, precision.compute, attention)
     sharding = plan_sharding(config.fsdp, precision, ranks, config.training.compile)
-    check = SelfCheck(sharding.shard_layer, ranks)
+    check = SelfCheck(sharding.shard_layer, sharding.gathered, ranks)
     model = _load(config, skeleton, base, sharding, check, ranks, reporter)
-    facts = RunFacts.of(skeleton, data.facts, attention, sharding, ranks, check.words)
+    trained = sharding.trained_tensors(skeleton)
+    facts = RunFacts.of(skeleton, trained, data.facts, attention, sharding, ranks, check.words)
     log(ranks, facts.line)
-    parameters = list(trained_parameters(skeleton).values())
-    optimizer = make_optimizer(parameters, config.training)
-    stepper = Stepper(model, parameters, optimizer, precision, ranks, config.training.max_grad_norm)
-    trainee = Trainee(skeleton, optimizer, Position(), LossScale())
+    optimizer = make_optimizer(trained, config.training)
+    stepper = Stepper(model, sharding, trained, optimizer, precision, ranks, config.training.max_grad_norm)
+    trainee = Trainee(skeleton, trained, optimizer, Position(), LossScale())
     checkpoints = Checkpoints(output, base, ranks, reporter, config)
     checkpoints.resume(trainee)
     trackers = start_trackers(config, output, ranks)
     with stop.at_step_boundaries():
         Loop(config, data, ranks, stepper, trainee, checkpoints, trackers, facts, reporter, stop).run()
         trackers.close()
-        export_adapter(Export(skeleton, tokenizer, data.chat_template, base, config, output, facts), ranks, reporter)
+        export = Export(skeleton, trained, tokenizer, data.chat_template, base, config, output, facts)
+        export_adapter(export, ranks, reporter)
 
 
 def _prepare_data(
@@ -120,14 +120,12 @@ def _load(
     skeleton: Skeleton,
     base: ModelFolder,
     sharding: Sharding,
-    shard_layer: Callable[[nn.Module], None],
+    shard_layer: Callable[[nn.Module], nn.Module],
     ranks: Ranks,
     reporter: Reporter,
-) -> LanguageModelLoss:
+) -> nn.Module:
     """The sharded model with its weights. Raises ModelNotAvailable where files lack a tensor."""
     reporter.stage(Stage.LOAD)
     loader = Loader(skeleton, find_weights(base.folder), ranks.device, config.quantization, config.training.seed)
     loader.load(shard_layer, reporter.advance)
-    model = LanguageModelLoss(skeleton)
-    sharding.shard_root(skeleton, model)
-    return model
+    return sharding.shard_root(skeleton, LanguageModelLoss(skeleton))

@@ -5,10 +5,10 @@ from typing import Final
 
 import torch
 
-from .adapter import trained_parameters
 from .model import Skeleton
 from .optim import LossScale
 from .schedule import Position
+from .trained import TrainedTensor
 
 MOMENTS: Final = ("exp_avg", "exp_avg_sq")
 
@@ -18,6 +18,7 @@ class Trainee:
     """What a checkpoint holds: everything that changes while training."""
 
     skeleton: Skeleton
+    trained: list[TrainedTensor]
     optimizer: torch.optim.Optimizer
     position: Position
     loss_scale: LossScale
@@ -30,17 +31,17 @@ class Trainee:
 
     def make_moments(self, steps: int) -> None:
         """The optimizer's state as after `steps` steps, with zeros to load into."""
-        for parameter in trained_parameters(self.skeleton).values():
-            self.optimizer.state[parameter] = {
+        for tensor in self.trained:
+            self.optimizer.state[tensor.parameter] = {
                 "step": torch.tensor(float(steps)),
-                **{moment: torch.zeros_like(parameter, requires_grad=False) for moment in MOMENTS},
+                **{moment: torch.zeros_like(tensor.parameter, requires_grad=False) for moment in MOMENTS},
             }
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Adapter and moments under flat names, sharded as they are."""
         found: dict[str, torch.Tensor] = {}
-        for name, parameter in trained_parameters(self.skeleton).items():
-            found[f"adapter/{name}"] = parameter.detach()
+        for tensor in self.trained:
+            found[f"adapter/{tensor.name}"] = tensor.sharded(tensor.parameter)
             for moment in MOMENTS:
-                found[f"{moment}/{name}"] = self.optimizer.state[parameter][moment]
+                found[f"{moment}/{tensor.name}"] = tensor.sharded(self.optimizer.state[tensor.parameter][moment])
         return found

@@ -86,8 +86,8 @@ class QuantizationSpec(ApiModel):
 class FsdpSpec(ApiModel):
     """How parameters, gradients and optimizer state are spread over the ranks."""
 
-    version: Literal[2] = 2
-    """2 is `fully_shard`. 1, the older FullyShardedDataParallel, is planned and not accepted yet."""
+    version: Literal[1, 2] = 2
+    """2 is `fully_shard`; 1 is the compatible mode with the older FullyShardedDataParallel, on GPUs only."""
     sharding: Literal["full", "hybrid", "none"] = "full"
     """`full` shards over all ranks, `hybrid` within a node and replicates across nodes, `none` replicates."""
     cpu_offload: bool = False

@@ -91,7 +91,8 @@ def train_rank(config: TrainerConfig, stop_at: int | None = None, stop_rank: int
     except TrainerError as error:
         return {"losses": recorder.losses, "reason": error.reason, "message": error.message, "step": error.step}
     last = recorder.last
-    return {"losses": recorder.losses, "eval_loss": last.eval_loss if last else None, "reason": ""}
+    figures = {"eval_loss": last.eval_loss, "grad_norm": last.grad_norm} if last else {}
+    return {"losses": recorder.losses, "reason": "", **figures}
 
 
 def _rank_main(

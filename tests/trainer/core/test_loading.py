@@ -18,7 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:Futu
 LORA = LoraSpec(rank=4, dropout=0.0)
 
 
-def loaded(folder, quantization=None, lora=LORA, shard=lambda layer: None):
+def loaded(folder, quantization=None, lora=LORA, shard=lambda layer: layer):
     spec = ModelSpec(source=str(folder))
     skeleton = build_skeleton(read_model_config(folder, spec, quantization), spec, lora, torch.bfloat16, "sdpa")
     Loader(skeleton, find_weights(folder), torch.device("cpu"), quantization, 7).load(shard, lambda done, total: None)
@@ -66,19 +66,21 @@ def test_dora_starts_as_the_base_model(base_model):
     assert torch.allclose(dora(tokens).logits.float(), plain(tokens).logits.float(), atol=2e-2)
 
 
-def held_and_all(folder, quantized: bool) -> list[int]:
+def held_and_all(folder, quantized: bool, version: int = 2) -> list[int]:
     from peft_fsdp_trainer.distributed import join_ranks
     from peft_fsdp_trainer.loss import LanguageModelLoss
     from peft_fsdp_trainer.precision import Precision
     from peft_fsdp_trainer.sharding import held_bytes, plan_sharding
 
     ranks = join_ranks("cpu")
-    plan = plan_sharding(FsdpSpec(), Precision(torch.bfloat16, fsdp_casts=True), ranks, compile_layers=False)
+    plan = plan_sharding(
+        FsdpSpec(version=version), Precision(torch.bfloat16, fsdp_casts=True), ranks, compile_layers=False
+    )
     quantization = QuantizationSpec(scheme="nf4") if quantized else None
     whole = held_bytes(loaded(folder, quantization).peft)
     skeleton = loaded(folder, quantization, shard=plan.shard_layer)
     root = LanguageModelLoss(skeleton)
-    plan.shard_root(skeleton, root)
+    root = plan.shard_root(skeleton, root)
     return [held_bytes(root), whole]
 
 

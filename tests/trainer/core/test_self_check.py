@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.distributed.tensor import DTensor
 
 from peft_fsdp_api.spec import FsdpSpec, LoraSpec, ModelSpec, QuantizationSpec
 from peft_fsdp_trainer.loading import Loader
@@ -10,7 +11,7 @@ from peft_fsdp_trainer.weights import find_weights
 from tests.trainer.core.gang import run_ranks, train_rank
 
 
-def load_checked(folder, flip: bool, casts_to: str) -> str:
+def load_checked(folder, flip: bool, casts_to: str, version: int) -> str:
     """Load with the check; rank 1 flips a bit of its shard, or FSDP casts the packed numbers to another type."""
     from peft_fsdp_trainer.distributed import join_ranks
     from peft_fsdp_trainer.precision import TORCH_TYPES, Precision
@@ -19,14 +20,15 @@ def load_checked(folder, flip: bool, casts_to: str) -> str:
 
     ranks = join_ranks("cpu")
     precision = Precision(TORCH_TYPES[casts_to], fsdp_casts=True)
-    plan = plan_sharding(FsdpSpec(), precision, ranks, compile_layers=False)
+    plan = plan_sharding(FsdpSpec(version=version), precision, ranks, compile_layers=False)
 
     def shard_layer(layer):
-        plan.shard_layer(layer)
+        sharded = plan.shard_layer(layer)
         if flip and ranks.rank == 1:
-            layer.mlp.down_proj.base_layer.weight.to_local().view(torch.uint8)[3, 0] ^= 1
+            _own_part(layer.mlp.down_proj.base_layer, sharded)[3] ^= 1
+        return sharded
 
-    check = SelfCheck(shard_layer, ranks)
+    check = SelfCheck(shard_layer, plan.gathered, ranks)
     spec = ModelSpec(source=str(folder))
     skeleton = build_skeleton(read_model_config(folder, spec), spec, LoraSpec(rank=4), torch.bfloat16, "sdpa")
     loader = Loader(skeleton, find_weights(folder), ranks.device, QuantizationSpec(scheme="nf4"), 7)
@@ -34,16 +36,24 @@ def load_checked(folder, flip: bool, casts_to: str) -> str:
     return check.words
 
 
+def _own_part(linear, sharded) -> torch.Tensor:
+    """This rank's bytes of down_proj; FSDP1 has those of the layer in a row, down_proj before two norms."""
+    if isinstance(linear.weight, DTensor):
+        return linear.weight.to_local().view(torch.uint8).flatten()
+    return next(sharded.module.parameters(recurse=False)).detach().view(torch.uint8)[-4096 - 256 :]
+
+
 @pytest.mark.parametrize(
-    ("flip", "casts_to", "words"),
+    ("flip", "casts_to", "version", "words"),
     [
-        (True, "bfloat16", "mlp.down_proj.base_layer differs in 1 of 4096 bytes"),
-        (False, "float32", "self_attn.q_proj.base_layer has 4096 bytes instead of 2048"),
-        (False, "float16", "self_attn.q_proj.base_layer differs in"),
+        (True, "bfloat16", 2, "mlp.down_proj.base_layer differs in 1 of 4096 bytes"),
+        (True, "bfloat16", 1, "mlp.down_proj.base_layer differs in 1 of 4096 bytes"),
+        (False, "float32", 2, "self_attn.q_proj.base_layer has 4096 bytes instead of 2048"),
+        (False, "float16", 2, "self_attn.q_proj.base_layer differs in"),
     ],
 )
-def test_changed_bits_are_named_on_every_rank(base_model, tmp_path, flip, casts_to, words):
-    for ended in run_ranks(load_checked, 2, tmp_path, base_model, flip, casts_to):
+def test_changed_bits_are_named_on_every_rank(base_model, tmp_path, flip, casts_to, version, words):
+    for ended in run_ranks(load_checked, 2, tmp_path, base_model, flip, casts_to, version):
         assert ended.reason == "QuantizationSelfCheck"
         assert words in ended.message
 
