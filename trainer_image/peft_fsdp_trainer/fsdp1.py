@@ -96,7 +96,7 @@ class FlatSharding:
         whole = FlatTensor("", flat, torch.Size([sum(sizes)]), self.storage_mesh).full().to(self.device)
         places = [(module, key) for key, module, _ in flat._param_infos]  # type: ignore[attr-defined]
         freed = [getattr(module, key) for module, key in places]
-        for (module, key), part, shape in zip(places, whole.split(sizes), shapes, strict=True):
+        for (module, key), part, shape in zip(places, torch.split(whole, sizes), shapes, strict=True):
             setattr(module, key, part.view(shape))
         yield
         for (module, key), view in zip(places, freed, strict=True):
