@@ -9,7 +9,8 @@ checkpointing, dequantizing): the figure is what the model needs, not what the G
 
 from typing import Final
 
-from .adapter import trained_parameters
+import torch
+
 from .model import Skeleton
 
 FROZEN: Final = 4
@@ -51,10 +52,10 @@ def peak_flops(device_name: str) -> float | None:
     return None
 
 
-def flops_per_token(skeleton: Skeleton) -> float:
-    """Floating-point operations that one token costs in training."""
-    trained = sum(value.numel() for value in trained_parameters(skeleton).values())
+def flops_per_token(skeleton: Skeleton, trained: int) -> float:
+    """Floating-point operations that one token costs in training `trained` parameters."""
     frozen = skeleton.parameter_count - trained
     if not skeleton.causal.config.tie_word_embeddings:
-        frozen -= skeleton.causal.get_input_embeddings().weight.numel()
+        weight: torch.Tensor = skeleton.causal.get_input_embeddings().weight
+        frozen -= weight.numel()
     return FROZEN * frozen + TRAINED * trained

@@ -64,6 +64,7 @@ class RunFacts:
         self_check: str,
     ) -> Self:
         """The facts of a run that is about to train."""
+        count = sum(tensor.shape.numel() for tensor in trained)
         return cls(
             data=data,
             attention=attention,
@@ -71,9 +72,9 @@ class RunFacts:
             world_size=ranks.world_size,
             device=ranks.device_name,
             self_check=self_check,
-            trained_parameters=sum(tensor.shape.numel() for tensor in trained),
+            trained_parameters=count,
             all_parameters=skeleton.parameter_count,
-            flops_per_token=flops_per_token(skeleton),
+            flops_per_token=flops_per_token(skeleton, count),
         )
 
     @property

@@ -21,7 +21,7 @@ def test_frozen_weights_cost_four_and_trained_ones_six(tied):
     )  # fmt: skip
     skeleton = build_skeleton(config, ModelSpec(source="a/b"), LoraSpec(rank=4), torch.bfloat16, "sdpa")
     head_and_norm = VOCABULARY + 64
-    assert flops_per_token(skeleton) == 4 * (LAYER + head_and_norm) + 6 * ADAPTER
+    assert flops_per_token(skeleton, ADAPTER) == 4 * (LAYER + head_and_norm) + 6 * ADAPTER
 
 
 @pytest.mark.parametrize(
