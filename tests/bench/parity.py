@@ -33,20 +33,20 @@ def measure() -> list[Figure]:
 
 
 def _losses(data: Path, folder: Path, ranks: int, sections: dict[str, Any]) -> list[float]:
-    losses: list[float] = run_ranks(train_rank, ranks, folder, _config(data, folder, ranks, sections))[0].value[
-        "losses"
-    ]
+    training = {"maxSteps": STEPS, "batchSize": GLOBAL_BATCH // ranks, "learningRate": 2e-3, "loggingSteps": 1}
+    config = demo_config(data, folder, {"training": training, **sections})
+    losses: list[float] = run_ranks(train_rank, ranks, folder, config)[0].value["losses"]
     if len(losses) != STEPS:
         raise RuntimeError(f"{ranks} ranks reported {len(losses)} of {STEPS} losses")
     return losses
 
 
-def _config(data: Path, folder: Path, ranks: int, sections: dict[str, Any]) -> TrainerConfig:
+def demo_config(data: Path, folder: Path, sections: dict[str, Any]) -> TrainerConfig:
+    """The config of a job on the demo's model and data with more sections of a spec."""
     spec = {
         "model": {"source": str(data / "base-model")},
         "dataset": {"source": str(data / "data"), "chatTemplate": "chatml", "maxLength": 128},
         "lora": {"rank": 8, "alpha": 16, "dropout": 0.0},
-        "training": {"maxSteps": STEPS, "batchSize": GLOBAL_BATCH // ranks, "learningRate": 2e-3, "loggingSteps": 1},
         "output": {"claim": "bench"},
         "workers": {"gpusPerNode": 0},
         **sections,

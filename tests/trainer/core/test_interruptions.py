@@ -20,6 +20,9 @@ from tests.trainer.launcher.conftest import wait_until
 
 pytestmark = pytest.mark.slow
 
+ROOM = 100 * 2**20
+"""Bytes of address space that are left to a rank: enough for small buffers, not for the activations of a large batch."""
+
 Run = Callable[[Job], Attempt]
 
 
@@ -152,10 +155,14 @@ def _report(attempt: Attempt) -> str:
     return report.read_text() if report.exists() else ""
 
 
+def _much_data(folder: Path, inputs: Path, times: int) -> str:
+    (folder / "data").mkdir()
+    (folder / "data" / "train.jsonl").write_text((inputs / "data" / "train.jsonl").read_text() * times)
+    return str(folder / "data")
+
+
 def test_a_stop_before_the_training_ends_at_once(inputs: Path, tmp_path: Path, run: Run) -> None:
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "train.jsonl").write_text((inputs / "data" / "train.jsonl").read_text() * 2000)
-    job = make_tiny_job(tmp_path / "job", inputs, dataset={"source": str(tmp_path / "data")})
+    job = make_tiny_job(tmp_path / "job", inputs, dataset={"source": _much_data(tmp_path, inputs, 2000)})
     attempt = run(job)
     wait_until(lambda: '"stage":"tokenize"' in _report(attempt) or attempt.process.poll() is not None, "tokenizing", 90)
     attempt.process.send_signal(signal.SIGTERM)
@@ -165,13 +172,14 @@ def test_a_stop_before_the_training_ends_at_once(inputs: Path, tmp_path: Path, r
 
 
 def test_host_memory_that_cannot_be_had(inputs: Path, tmp_path: Path, run: Run) -> None:
-    job = make_tiny_job(tmp_path / "job", inputs, training={"batchSize": 8})
+    data = {"source": _much_data(tmp_path, inputs, 100), "maxLength": 2048}
+    job = make_tiny_job(tmp_path / "job", inputs, training={"batchSize": 64}, dataset=data)
     attempt = run(job)
     wait_until(lambda: attempt.pid("rank 1") is not None, "rank 1", 60)
     pid = attempt.pid("rank 1")
     assert pid is not None
     _says(attempt, "parameters trained")
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[0])
-    resource.prlimit(pid, resource.RLIMIT_AS, (pages * resource.getpagesize(), resource.RLIM_INFINITY))
+    in_use = int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.prlimit(pid, resource.RLIMIT_AS, (in_use + ROOM, resource.RLIM_INFINITY))
     outcome = _end(attempt)
     assert (outcome.reason, outcome.rank, outcome.hint) == (Reason.OUT_OF_MEMORY, 1, HOST_MEMORY_HINT)
