@@ -93,7 +93,11 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
         Budget.APPLICATION,
         "The adapter is complete in the output; check the token's write access and push it by hand.",
     ),
-    Reason.DISK_FULL: ReasonFacts(72, Budget.NONE, "Make room on the named volume or lower checkpoint.keep."),
+    Reason.DISK_FULL: ReasonFacts(
+        72,
+        Budget.APPLICATION,
+        "Make room on the named volume or lower checkpoint.keep; the next attempt goes on from the last checkpoint.",
+    ),
     Reason.RENDEZVOUS_FAILED: ReasonFacts(
         73,
         Budget.INFRASTRUCTURE,

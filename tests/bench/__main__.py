@@ -6,14 +6,14 @@ import tempfile
 from pathlib import Path
 
 from dev.cluster.instance import Cluster, add_fake_nodes, control_plane
-from tests.bench import creation, loader, parity, quiet
+from tests.bench import creation, kills, loader, overhead, parity, quiet
 from tests.bench.api import connect
 from tests.bench.operator_process import running_operator
 from tests.bench.report import Figure, print_figures, write_report
 
 ROOT = Path(__file__).parents[2]
 INSTANCE = "bench"
-PARTS = ["operator", "trainer", "loader"]
+PARTS = ["operator", "trainer", "loader", "overhead", "kills"]
 BARS = {8: (0.06, 4.5, "bare client 0.013 s, JobSet 0.145 s"), 64: (0.25, 2.0, "bare client 0.128 s, JobSet 0.82 s")}
 
 
@@ -27,6 +27,10 @@ def main() -> None:
         _publish("trainer", parity.measure())
     if "loader" in parts:
         _publish("loader", loader.measure())
+    if "overhead" in parts:
+        _publish("overhead", overhead.measure())
+    if "kills" in parts:
+        _publish("kills", kills.measure())
 
 
 def measure_operator() -> list[Figure]:

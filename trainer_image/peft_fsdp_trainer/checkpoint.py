@@ -69,6 +69,7 @@ class Checkpoints:
         self._stager = DefaultStager(StagingOptions(False, False, False, False))
         self._thread = ThreadPoolExecutor(1, "checkpoint")
         self._writing: Future[dict[str, Any]] | None = None
+        self._pruning: Future[None] | None = None
         self.last_step = 0
         """Step of the newest checkpoint that was begun."""
 
@@ -101,10 +102,18 @@ class Checkpoints:
             self._reporter.checkpoint(self._status(folder, facts))
             if self._hub is not None:
                 self._hub.push_in_background(folder / ADAPTER_FOLDER, f"Step {facts['position']['step']}")
+            self._finish_pruning()
+            # Only now: the upload of an older one, which may still have been reading its folder, is over.
+            self._pruning = self._thread.submit(self._folders.prune, self._keep)
+
+    def _finish_pruning(self) -> None:
+        if self._pruning is not None:
+            self._pruning.result()
 
     def close(self) -> None:
         """Wait for what is being written and uploaded."""
         self.finish()
+        self._finish_pruning()
         self._thread.shutdown()
         self._stager.close()
         if self._hub is not None:
@@ -136,9 +145,7 @@ class Checkpoints:
             # torch completes the save on rank 0 only after every rank has come to it and has written its part.
             if not self._ranks.is_first:
                 return snapshot.facts
-            facts = self._folders.commit(folder, snapshot.facts)
-            self._folders.prune(self._keep)
-            return facts
+            return self._folders.commit(folder, snapshot.facts)
 
     def _load(self, folder: Path, facts: dict[str, Any], trainee: Trainee) -> str | None:
         """Read the tensors. What cannot be read is a problem in words, the same on every rank."""

@@ -99,7 +99,9 @@ class Launcher:
     def rank_pid(self, rank: int) -> int:
         """The process of a rank that writes its number to `pid-<rank>`."""
         self.wait_for(f"pid-{rank}")
-        return int((self.run_dir / f"pid-{rank}").read_text())
+        file = self.run_dir / f"pid-{rank}"
+        wait_until(lambda: bool(file.read_text()), f"the number in {file}")
+        return int(file.read_text())
 
 
 def write_settings(

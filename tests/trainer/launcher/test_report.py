@@ -1,5 +1,6 @@
 """The report file of a rank: when it is written, what is in it, and that a reader never sees half of it."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,20 @@ def test_nothing_but_whole_files_remains(reporter: Reporter, tmp_path: Path) -> 
     for number in range(10):
         reporter.stage(Stage.TRAIN, total=number)
     assert [path.name for path in tmp_path.iterdir()] == ["rank-3.json"]
+
+
+def test_a_stage_inside_another_gives_it_back_as_it_was(tmp_path: Path) -> None:
+    reporter = Reporter(0, tmp_path)
+    reporter.stage(Stage.TRAIN, 10)
+    reporter.advance(4)
+    with reporter.within(Stage.SAVE):
+        assert reporter.current_stage is Stage.SAVE
+    written = RankReport.model_validate_json((tmp_path / "rank-0.json").read_text()).progress
+    assert (written.stage, written.done, written.total) == (Stage.TRAIN, 4, 10)
+
+
+def test_threads_report_at_the_same_time(tmp_path: Path) -> None:
+    reporter = Reporter(0, tmp_path)
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda _: reporter.flush(), range(2000)))
+    assert [path.name for path in tmp_path.iterdir()] == ["rank-0.json"]

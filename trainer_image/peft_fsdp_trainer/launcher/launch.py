@@ -30,7 +30,7 @@ async def launch(settings: LaunchSettings) -> Outcome:
     try:
         read_config(settings.config)
         peers = Peers(settings)
-        async with _listening() as (signals, reaper), await serve(settings, peers):
+        async with _listening() as (signals, reaper), await serve(settings, peers), peers.watched():
             outcome = await _run(settings, signals, reaper, peers)
             await peers.say_goodbye(outcome.reason)
             return outcome
@@ -70,8 +70,7 @@ async def _run(settings: LaunchSettings, signals: StopSignals, reaper: Reaper, p
     kills_before = cgroup.oom_kills()
     ranks = start_ranks(settings, reaper)
     gang = Gang(ranks, settings.limits, lambda: _has_begun(settings))
-    async with peers.watched():
-        exits: list[RankExit] = await gang.wait(signals, peers)
+    exits: list[RankExit] = await gang.wait(signals, peers)
     kills_after = cgroup.oom_kills()
     outcome = compose_outcome(
         exits,
