@@ -21,7 +21,7 @@ from tests.trainer.launcher.conftest import wait_until
 pytestmark = pytest.mark.slow
 
 ROOM = 100 * 2**20
-"""Bytes of address space that are left to a rank: enough for small buffers, not for the activations of a large batch."""
+"""Bytes of address space left to a rank: enough for small buffers, not for the activations of a large batch."""
 
 Run = Callable[[Job], Attempt]
 
