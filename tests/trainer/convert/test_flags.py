@@ -154,6 +154,13 @@ def test_what_cannot_be_honoured_is_an_error_in_the_words_of_the_flag(flags, key
     assert words in "\n".join(str(problem) for problem in caught.value.problems)
 
 
+def test_what_a_job_needs_is_asked_for_by_the_names_of_the_flags():
+    with pytest.raises(InvalidJob) as caught:
+        convert(["--lora_r", "eight"], LORA_FILE.read_text(), Options())
+    names = [problem.field for problem in caught.value.problems]
+    assert names == ["--lora_r", "--name", "--model_name_or_path", "--dataset_name"]
+
+
 def test_all_problems_are_told_at_once():
     with pytest.raises(InvalidJob) as caught:
         spec("--lora_r eight --sed 1 --optim sgd", "fsdp_offload_params: sometimes")

@@ -81,8 +81,10 @@ def _validated(manifest: Mapping[str, Any], draft: Draft) -> PeftFsdpJob:
     try:
         job = parse_job(manifest)
     except InvalidJob as error:
-        # A flag that could not be read leaves its field empty; saying so twice would not help.
-        problems += [_named(problem, draft) for problem in error.problems if not draft.problems]
+        # A flag that could not be read may leave a required field empty; saying so twice would not help.
+        told = {problem.field for problem in problems}
+        named = (_named(problem, draft) for problem in error.problems)
+        problems += [problem for problem in named if told.isdisjoint(problem.field.split(", "))]
     if job is None or problems:
         raise InvalidJob(problems)
     return job
@@ -97,7 +99,10 @@ def _named(problem: Problem, draft: Draft) -> Problem:
 
 
 def _flags_of(path: str) -> str:
-    return ", ".join(setting.name for setting in GUIDE if path in setting.fields and not setting.same_as)
+    """The flags that would give a field; of a section, the first."""
+    flags = [setting.name for setting in GUIDE if path in setting.fields and not setting.same_as]
+    below = [setting.name for setting in GUIDE for field in setting.fields if field.startswith(f"{path}.")]
+    return ", ".join(flags or below[:1])
 
 
 def _defaults(job: PeftFsdpJob, draft: Draft) -> list[str]:
