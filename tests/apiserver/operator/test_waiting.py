@@ -1,6 +1,7 @@
 """Why a job does not start, as the cluster says it, on the real API server: within ten seconds of its knowing."""
 
 import json
+from contextlib import contextmanager
 
 import pytest
 
@@ -60,12 +61,8 @@ async def test_an_init_container_that_waits_is_told(world):
 
 
 async def test_a_node_that_does_not_answer_any_more_is_told_while_its_pod_seems_to_run(world, api_server):
-    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}}
-    api_server.kubectl("create", "-f", "-", input=json.dumps(node))
-    try:
-        silent = {"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown", "message": "Kubelet stopped"}
-        patch = json.dumps({"status": {"conditions": [silent]}})
-        api_server.kubectl("patch", "node", NODE, "--subresource=status", "--type=merge", f"--patch={patch}")
+    silent = {"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown", "message": "Kubelet stopped"}
+    with node(api_server, {"conditions": [silent]}):
         await world.submit(nodes=1)
         await world.until_pods("tune-1-0")
         await world.bind("tune-1-0")
@@ -76,8 +73,33 @@ async def test_a_node_that_does_not_answer_any_more_is_told_while_its_pod_seems_
         waiting = await until_waiting(world, "NodeNotReady")
         assert (waiting["worker"], "Kubelet stopped" in waiting["message"]) == (0, True)
         assert (await world.status())["phase"] == "Running"
+
+
+@contextmanager
+def node(api_server, status):
+    """A node that nobody serves, with the status that a kubelet or the cluster would give it."""
+    manifest = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}}
+    api_server.kubectl("create", "-f", "-", input=json.dumps(manifest))
+    try:
+        patch = json.dumps({"status": status})
+        api_server.kubectl("patch", "node", NODE, "--subresource=status", "--type=merge", f"--patch={patch}")
+        yield
     finally:
         api_server.kubectl("delete", "node", NODE)
+
+
+async def test_a_claim_that_is_not_bound_is_told_in_the_schedulers_words(world, api_server):
+    amounts = {"cpu": "8", "memory": "64Gi", "pods": "10", "nvidia.com/gpu": "8"}
+    ready = {"type": "Ready", "status": "True", "reason": "KubeletReady"}
+    with node(api_server, {"capacity": amounts, "allocatable": amounts, "conditions": [ready]}):
+        await world.submit(nodes=1)
+
+        async def told():
+            waiting = (await world.status()).get("waiting") or {}
+            return waiting if "unbound immediate PersistentVolumeClaims" in waiting.get("message", "") else None
+
+        waiting = await until(told, world.status, seconds=WITHIN)
+        assert (waiting["worker"], waiting["reason"]) == (0, "Unschedulable")
 
 
 async def test_a_passed_through_field_that_kubernetes_does_not_know_is_told(world):
