@@ -3,9 +3,7 @@
 import pytest
 
 from peft_fsdp_api.job import InvalidJob
-from peft_fsdp_trainer.convert.choices import choose
 from peft_fsdp_trainer.convert.conversion import convert
-from peft_fsdp_trainer.convert.draft import Draft
 from peft_fsdp_trainer.convert.options import Options
 from tests.trainer.convert.runs import LORA_FILE, LORA_FLAGS, QLORA_FILE, QLORA_FLAGS
 
@@ -172,11 +170,17 @@ def test_all_problems_are_told_at_once():
     ]
 
 
-@pytest.mark.parametrize(("version", "field"), [(1, 1), (2, ABSENT)])
-def test_the_option_alone_asks_for_the_compatible_mode(version, field):
-    draft = Draft({})
-    choose(draft, Options(name="job", fsdp_version=version))
-    assert draft.fields.get("fsdp.version", ABSENT) == field
+@pytest.mark.parametrize(("file", "flags"), [(LORA_FILE, LORA_FLAGS), (QLORA_FILE, QLORA_FLAGS)])
+def test_the_guides_runs_convert_to_the_compatible_mode_too(file, flags):
+    conversion = convert(flags, file.read_text(), Options(fsdp_version=1))
+    assert conversion.manifest["spec"]["fsdp"]["version"] == 1
+    assert not any("fsdp.version" in choice for choice in conversion.choices)
+
+
+def test_the_file_alone_does_not_ask_for_the_compatible_mode_and_that_is_said():
+    conversion = convert(LORA_FLAGS, _changed(LORA_FILE.read_text(), "fsdp_version: 1"), Options())
+    assert "version" not in conversion.manifest["spec"]["fsdp"]
+    assert any("fsdp.version is 2; the Accelerate file says 1" in choice for choice in conversion.choices)
 
 
 def test_a_token_is_never_shown():

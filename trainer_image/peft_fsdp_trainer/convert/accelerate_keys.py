@@ -66,13 +66,15 @@ GUIDE: Final = (
     Setting("use_cpu", SWITCH, ("workers.gpusPerNode",), "`0` trains on CPUs, sharded as on GPUs.", combined=True),
     Setting(SECTION, NOTHING, ("fsdp",), "The section of the keys below.", combined=True),
     Setting("fsdp_auto_wrap_policy", _WRAPS, remark="Always: each decoder layer is a unit."),
-    Setting("fsdp_backward_prefetch", _PREFETCHES, remark="FSDP2 always prefetches in the backward pass."),
+    Setting(
+        "fsdp_backward_prefetch", _PREFETCHES, remark="Always before the backward pass of each layer, as BACKWARD_PRE."
+    ),
     Setting(
         "fsdp_cpu_ram_efficient_loading",
         SWITCH,
         remark="Always, and further: no process holds the whole model, rank 0 neither.",
     ),
-    Setting("fsdp_forward_prefetch", SWITCH, remark="FSDP2 prefetches by itself."),
+    Setting("fsdp_forward_prefetch", SWITCH, remark="Never forced; FSDP2 prefetches by itself."),
     Setting("fsdp_offload_params", SWITCH, ("fsdp.cpuOffload",)),
     Setting(
         "fsdp_sharding_strategy",
@@ -95,7 +97,8 @@ GUIDE: Final = (
     Setting(
         "fsdp_use_orig_params",
         SWITCH,
-        remark="FSDP2 shards trainable and frozen parameters one by one, so the question does not arise.",
+        remark="False with `fsdp.version: 1`; FSDP2 shards trainable and frozen parameters one by one, so the "
+        "question does not arise.",
     ),
 )
 
