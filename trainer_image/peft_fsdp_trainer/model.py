@@ -44,6 +44,12 @@ class Skeleton:
         return cast("nn.Module", self.causal.get_output_embeddings())
 
     @property
+    def fused_weights(self) -> list[str]:
+        """Weights of several linear layers in one, such as the experts of a mixture; these are not packed in 4 bit."""
+        named = self.causal.named_parameters()
+        return [name for name, parameter in named if parameter.dim() > 2 and not parameter.requires_grad]
+
+    @property
     def layers(self) -> list[tuple[str, nn.Module]]:
         """The decoder layers with their names, in order."""
         kinds = set(self.causal._no_split_modules or ())

@@ -41,8 +41,11 @@ class Share:
 def spread(stored: torch.Tensor, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """A stored tensor in full on the device. Host memory can map the file, so that only what is kept is ever read; a
     GPU gets it in shares over the ranks' own links, and no rank reads all of the file. Every rank must call it."""
-    if device.type == "cpu":
-        return stored.to(dtype)
+    return stored.to(dtype) if device.type == "cpu" else gathered(stored, dtype, device)
+
+
+def gathered(stored: torch.Tensor, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """A tensor of which each rank reads and casts its share only."""
     flat = stored.reshape(-1)
     share = Share.of(flat.numel())
     part = torch.zeros(share.size, dtype=dtype, device=device)

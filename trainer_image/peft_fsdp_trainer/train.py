@@ -128,4 +128,9 @@ def _load(
     reporter.stage(Stage.LOAD)
     loader = Loader(skeleton, find_weights(base.folder), ranks.device, config.quantization, config.training.seed)
     loader.load(shard_layer, reporter.advance)
+    if config.quantization and skeleton.fused_weights:
+        log(
+            ranks,
+            f"{len(skeleton.fused_weights)} fused weights of experts stay in 16 bit; only linear layers are packed",
+        )
     return sharding.shard_root(skeleton, LanguageModelLoss(skeleton))
