@@ -23,6 +23,7 @@ def add_convert(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         description="Make a PeftFsdpJob from an Accelerate FSDP file and the flags of the PEFT + FSDP guide's script. "
         "The file's comments name every flag that has no meaning any more, and why; docs/from-the-guide.md has the "
         "whole table.",
+        usage="%(prog)s --accelerate-config FILE [options] -- ARGS...",
         allow_abbrev=False,
     )
     command.add_argument("--accelerate-config", type=Path, required=True, metavar="FILE", help="the Accelerate file")
