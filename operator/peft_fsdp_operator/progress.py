@@ -6,9 +6,9 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from datetime import datetime
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 import aiohttp
 from pydantic import ValidationError
@@ -21,9 +21,12 @@ from .figures import shown_figures
 from .jobs import JobKey, JobRecord, Jobs
 from .pulse import GangMemory, slowness
 from .seen import LauncherReport, PodSeen
+from .times import read_time
 
 INTERVAL: Final = 10.0
 FIRST_INTERVAL: Final = 2.0
+FIRST_ANSWER_WITHIN: Final = timedelta(minutes=2)
+"""Launchers answer at once; those that never do are out of reach, and asked as seldom as the others."""
 WORKERS_PER_SECOND: Final = 8
 """Of one job: a gang of more than eighty workers is asked less often than every ten seconds."""
 AT_ONCE: Final = 64
@@ -67,12 +70,17 @@ class ProgressPoller:
             return []
         attempt = int(status.get("attempt") or 0)
         pods = [pod for pod in self._pods_of(key, record) if pod.attempt == attempt and pod.trainer_running and pod.ip]
-        interval = max(INTERVAL, len(pods) / WORKERS_PER_SECOND) if record.report else FIRST_INTERVAL
+        interval = seconds_between_looks(len(pods), record.report is not None, self._age(status))
         now = asyncio.get_running_loop().time()
         if not pods or now - self._asked_at.get(key, float("-inf")) < interval:
             return []
         self._asked_at[key] = now
         return pods
+
+    def _age(self, status: Mapping[str, Any]) -> timedelta:
+        """How long the attempt has been running or, before that, starting."""
+        since = status.get("runningSince") or status.get("attemptTime")
+        return self._clock() - read_time(since) if since else timedelta()
 
     async def _ask(
         self,
@@ -96,11 +104,19 @@ class ProgressPoller:
         told = [
             (pod, answer) for pod, answer in zip(pods, answers, strict=True) if answer and answer.attempt == attempt
         ]
+        record.gang.retain({pod.worker for pod in pods})
         for pod, answer in told:
             record.gang.take(pod.worker, answer, now)
         if told:
             record.report = make_report(record.gang, now)
             self._mark(key)
+
+
+def seconds_between_looks(workers: int, has_answered: bool, age: timedelta) -> float:
+    """Often while the first answer is expected, and no more often than needed after it, or when none comes."""
+    if not has_answered and age < FIRST_ANSWER_WITHIN:
+        return FIRST_INTERVAL
+    return max(INTERVAL, workers / WORKERS_PER_SECOND)
 
 
 async def fetch_progress(session: aiohttp.ClientSession, ip: str, port: int = names.LAUNCHER_PORT) -> Progress | None:

@@ -4,7 +4,7 @@ Filled by `progress`, judged by `decide.stall`. Movement is timed on the operato
 the clocks of many nodes. An operator that starts anew has seen nothing yet, and every clock begins again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -34,6 +34,10 @@ class GangMemory:
     def answers(self) -> Sequence[Progress]:
         """The last answer of each worker that ever answered, by worker."""
         return [self._workers[worker].progress for worker in sorted(self._workers)]
+
+    def retain(self, running: Collection[int]) -> None:
+        """Forget the workers that have ended: they neither move nor hang."""
+        self._workers = {worker: known for worker, known in self._workers.items() if worker in running}
 
     def take(self, worker: int, progress: Progress, now: datetime) -> None:
         """A launcher has answered."""

@@ -1,5 +1,7 @@
 """From a launcher's answer over HTTP to the job's status."""
 
+from datetime import timedelta
+
 import aiohttp
 import pytest
 from aiohttp import web
@@ -7,7 +9,7 @@ from aiohttp.test_utils import TestServer
 
 from peft_fsdp_api.names import PROGRESS_PATH
 from peft_fsdp_api.progress import Progress
-from peft_fsdp_operator.progress import fetch_progress, summarize
+from peft_fsdp_operator.progress import fetch_progress, seconds_between_looks, summarize
 
 RANKS = [
     {"rank": 0, "stage": "train", "heartbeat": "2026-11-22T12:00:05Z"},
@@ -70,3 +72,11 @@ async def test_nonsense_is_no_report(answer, status):
 async def test_nobody_there_is_no_report(unused_tcp_port):
     async with aiohttp.ClientSession() as session:
         assert await fetch_progress(session, "127.0.0.1", unused_tcp_port) is None
+
+
+@pytest.mark.parametrize(
+    ("workers", "answered", "minutes", "seconds"),
+    [(2, False, 0, 2), (2, True, 0, 10), (2, False, 5, 10), (80, True, 5, 10), (256, True, 5, 32)],
+)
+def test_how_often_launchers_are_asked(workers, answered, minutes, seconds):
+    assert seconds_between_looks(workers, answered, timedelta(minutes=minutes)) == seconds

@@ -56,6 +56,13 @@ def test_the_first_step_counts_once_it_was_seen_to_end():
     assert remembered((0, told(1200)), (10, told(1201))).pulse(NOW).has_stepped
 
 
+def test_a_worker_that_has_ended_is_neither_slow_nor_silent():
+    gang = remembered((0, told(1)), (0, told(1, worker=1)), (60, told(2)))
+    gang.retain({0})
+    pulse = gang.pulse(after(60))
+    assert (pulse.moved_at, pulse.worker, pulse.silent) == (after(60), 0, frozenset())
+
+
 def test_no_rank_no_pulse():
     assert GangMemory(1).pulse(NOW) is None
 
