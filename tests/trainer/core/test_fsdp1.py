@@ -20,6 +20,7 @@ NO_RECOMPUTATION = {"activationCheckpointing": False, "reshardAfterForward": Fal
 VARIANTS = [
     {"lora": {"dropout": 0.1}},
     {"lora": {"variant": "dora", "modulesToSave": ["lm_head", "input_layernorm"]}},
+    {"lora": {"modulesToSave": ["embed_tokens"]}},
     {"training": {"gradientAccumulation": 2, "maxGradNorm": 0.1}},
     {**NF4, "lora": {"dropout": 0.1, "variant": "dora"}},
     {"fsdp": NO_RECOMPUTATION},
@@ -70,6 +71,28 @@ def test_a_variant_trains_as_with_version_2(make_config, tmp_path, variant):
     assert _same_adapters(*(tmp_path / "volume" / run / "adapter" for run in ("one", "two")))
 
 
+def offloaded(config):
+    """Memory is pinned for copies to a GPU; without one there is nothing to pin it for."""
+    torch.Tensor.pin_memory = lambda tensor: tensor
+    return train_rank(config)
+
+
+def test_shards_and_activations_in_host_memory_train_as_with_version_2(make_config, tmp_path):
+    training = {"gradientAccumulation": 2, "batchSize": 1}
+    expected = _run(make_config("uid-2", "two", training=training), 2, tmp_path / "two")
+    config = _version_1(make_config("uid-1", "one", training=training))
+    places = config.fsdp.model_copy(update={"cpu_offload": True, "activation_offload": True})
+    ran = run_ranks(offloaded, 2, tmp_path / "one", config.model_copy(update={"fsdp": places}))[0].value
+    assert ran["losses"] == pytest.approx(expected["losses"], rel=1e-3)
+
+
+def test_a_checkpoint_of_version_2_is_not_taken_for_one_of_version_1(make_config, tmp_path):
+    config = make_config(training={"maxSteps": 4})
+    assert _run(config, 2, tmp_path / "two", 2)["reason"] == "Preempted"
+    ended = _run(_version_1(config), 2, tmp_path / "one")
+    assert ended["reason"] == "?", ended
+
+
 def test_hybrid_sharding_trains_as_with_version_2(make_config, tmp_path):
     shape = {"training": {"batchSize": 1}, "fsdp": {"sharding": "hybrid"}, "workers": {"nodes": 2}}
     expected = run_ranks(train_rank, 4, tmp_path / "two", make_config("uid-2", "two", **shape), ranks_per_node=2)
@@ -105,8 +128,8 @@ def test_adapters_that_a_flat_parameter_cannot_hold_are_refused(make_config, tmp
     assert "embed_tokens" in ended["message"]
 
 
-def chunks_of_the_head(folder, version):
-    """Loss and gradient of a trained head that runs three times on rank 0 and has no token to learn on rank 1."""
+def chunks_of_the_head(folder, version, adapter):
+    """Loss and gradient of what is trained in a head that runs three times on rank 0 and has no token to learn on rank 1."""
     from peft_fsdp_trainer.distributed import join_ranks
     from peft_fsdp_trainer.loss import LanguageModelLoss
     from peft_fsdp_trainer.precision import Precision
@@ -115,7 +138,7 @@ def chunks_of_the_head(folder, version):
     ranks = join_ranks("cpu")
     spec = FsdpSpec(version=version)
     plan = plan_sharding(spec, Precision(torch.bfloat16, fsdp_casts=True), ranks, compile_layers=False)
-    lora = LoraSpec(rank=4, dropout=0.0, modules_to_save=["lm_head"])
+    lora = LoraSpec(rank=4, dropout=0.0, **adapter)
     skeleton = loaded(folder, lora=lora, shard=plan.shard_layer)
     root = LanguageModelLoss(skeleton)
     root._chunk = 4
@@ -124,13 +147,14 @@ def chunks_of_the_head(folder, version):
     learned = torch.arange(12 if ranks.is_first else 0)
     loss = model({"input_ids": tokens}, learned, learned + 11)
     loss.backward()
-    [head] = [tensor for tensor in plan.trained_tensors(skeleton) if "lm_head" in tensor.name]
+    head = next(tensor for tensor in reversed(plan.trained_tensors(skeleton)) if "lm_head" in tensor.name)
     gradient = head.sharded(head.parameter.grad).full_tensor()
     return [float(loss), float(gradient.norm()), float(gradient.abs().sum())]
 
 
-def test_a_trained_head_runs_as_often_as_the_chunks_of_each_rank(base_model, tmp_path):
-    one, two = (run_ranks(chunks_of_the_head, 2, tmp_path / str(v), base_model, v) for v in (1, 2))
+@pytest.mark.parametrize("adapter", [{"modules_to_save": ["lm_head"]}, {"targets": ["q_proj", "lm_head"]}], ids=str)
+def test_a_trained_head_runs_as_often_as_the_chunks_of_each_rank(base_model, tmp_path, adapter):
+    one, two = (run_ranks(chunks_of_the_head, 2, tmp_path / str(v), base_model, v, adapter) for v in (1, 2))
     assert one[1].value[0] == 0
     for ending, expected in zip(one, two, strict=True):
         assert ending.value == pytest.approx(expected.value, rel=1e-2, abs=1e-3)
