@@ -25,6 +25,7 @@ from .adapter import gather_adapter, write_adapter
 from .checkpoint_folders import CheckpointFolders
 from .disk_space import naming_full_disk
 from .distributed import Ranks
+from .errors import Unsupported
 from .failure import classify
 from .hub import HubRepository
 from .log import log
@@ -64,6 +65,7 @@ class Checkpoints:
         self._ranks = ranks
         self._reporter = reporter
         self._keep = config.checkpoint.keep
+        self._fsdp_version = config.fsdp.version
         push = config.push_to_hub
         self._hub = HubRepository(push) if push is not None and push.when == "checkpoint" else None
         self._stager = DefaultStager(StagingOptions(False, False, False, False))
@@ -122,10 +124,11 @@ class Checkpoints:
     def resume(self, trainee: Trainee) -> bool:
         """Load the newest committed checkpoint that can be read into `trainee`; false where there is none.
 
-        Raises TrainerError where all are damaged.
+        Raises TrainerError where all are damaged, or where it belongs to another fsdp.version.
         """
         while (folder := self._ranks.decide(self._folders.newest)) is not None:
             facts = self._folders.facts(folder)
+            self._check_version(folder, facts)
             problem = self._load(folder, facts, trainee)
             if problem is None:
                 self._take_up(folder, facts, trainee)
@@ -173,9 +176,20 @@ class Checkpoints:
             "position": asdict(trainee.position),
             "optimizerSteps": trainee.optimizer_steps,
             "lossScale": [trainee.loss_scale.scale, trainee.loss_scale.good_steps],
+            "fsdpVersion": self._fsdp_version,
             "worldSize": self._ranks.world_size,
             "attempt": self._output.attempt,
         }
+
+    def _check_version(self, folder: Path, facts: dict[str, Any]) -> None:
+        """FSDP1 writes tensors in a row, FSDP2 in their shape; neither is damaged, and neither can read the other."""
+        written = facts.get("fsdpVersion", 2)
+        if written != self._fsdp_version:
+            place = self._output.in_volume(folder)
+            raise Unsupported(
+                f"{place} was written with fsdp.version {written}, this is {self._fsdp_version}",
+                hint=f"Set fsdp.version to {written} to go on, or give another output.path to begin anew.",
+            )
 
     def _status(self, folder: Path, facts: dict[str, Any]) -> CheckpointStatus:
         return CheckpointStatus(step=facts["position"]["step"], path=self._output.in_volume(folder), time=facts["time"])
