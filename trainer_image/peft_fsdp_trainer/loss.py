@@ -32,7 +32,7 @@ class LanguageModelLoss(nn.Module):
         learned = hidden.index_select(0, positions)
         total = torch.zeros((), device=hidden.device)
         if not len(targets):
-            # Without a token to learn this rank still takes part in every collective; FSDP1 has some for a trained head.
+            # Without a token to learn this rank still takes part in every collective, those of FSDP1 for the head too.
             total = self._skeleton.head(hidden[:1]).float().sum() * 0.0
         for states, labels in zip(torch.split(learned, self._chunk), torch.split(targets, self._chunk), strict=True):
             total = total + checkpoint(self._chunk_loss, states, labels, use_reentrant=False)

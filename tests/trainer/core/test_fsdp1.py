@@ -131,7 +131,7 @@ def test_adapters_that_a_flat_parameter_cannot_hold_are_refused(make_config, tmp
 
 
 def chunks_of_the_head(folder, version, adapter):
-    """Loss and gradient of what is trained in a head; it runs three times on rank 0 and has nothing to learn on rank 1."""
+    """Loss and gradient of what is trained in a head: three chunks on rank 0, nothing to learn on rank 1."""
     from peft_fsdp_trainer.distributed import join_ranks
     from peft_fsdp_trainer.loss import LanguageModelLoss
     from peft_fsdp_trainer.precision import Precision
