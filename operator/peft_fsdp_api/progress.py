@@ -38,6 +38,8 @@ class RankProgress(ApiModel):
     """Units of the stage in all."""
     heartbeat: Time
     """When it last got something done."""
+    process_state: Annotated[str, Field(max_length=1)] | None = None
+    """State of the process in the letters of proc(5), as the launcher sees it: R and S are ordinary, T is stopped."""
     memory_bytes: int | None = None
     """Memory in use now: of the device, or resident on a CPU."""
     memory_peak_bytes: int | None = None

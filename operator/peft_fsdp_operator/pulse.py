@@ -56,7 +56,7 @@ class GangMemory:
         ranks = [(worker, rank) for worker, known in self._workers.items() for rank in known.progress.ranks]
         if not ranks:
             return None
-        worker, slowest = min(ranks, key=lambda one: (self._moved_at(*one), *slowness(one[1])))
+        worker, slowest = min(ranks, key=lambda one: (not is_stopped(one[1]), self._moved_at(*one), *slowness(one[1])))
         # A launcher that does not answer may well see its ranks move: it counts as moving until its last answer.
         silent = frozenset(number for number, known in self._workers.items() if known.answered_at < now)
         moments = [self._moved_at(*one) for one in ranks] + [self._workers[number].answered_at for number in silent]
@@ -79,9 +79,14 @@ class GangMemory:
         return self._first_step is not None and max(steps, default=0) > self._first_step
 
 
-def slowness(rank: RankProgress) -> tuple[str, int, int, int]:
-    """Sorts ranks, the slowest first: the oldest heartbeat, then the one that has come least far."""
-    return rank.heartbeat, list(Stage).index(rank.stage), rank.done, rank.rank
+def slowness(rank: RankProgress) -> tuple[bool, str, int, int, int]:
+    """Sorts ranks, the slowest first: a stopped one, the oldest heartbeat, then the one that has come least far."""
+    return not is_stopped(rank), rank.heartbeat, list(Stage).index(rank.stage), rank.done, rank.rank
+
+
+def is_stopped(rank: RankProgress) -> bool:
+    """Whether a signal or a debugger stopped the process: heartbeats of whole seconds may tie, this does not."""
+    return rank.process_state in ("T", "t")
 
 
 def _signs(rank: RankProgress | None) -> tuple[Stage, int, str] | None:

@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,6 +52,28 @@ def test_memory_over_the_limit_is_named_and_not_retried(runs: Runs) -> None:
     failure = failed["lastFailure"]
     assert (failure["reason"], failed["attempt"]) == ("OutOfMemory", 1)
     assert "workers.resources.limits.memory" in failure["hint"]
+
+
+def test_a_rank_that_hangs_is_reported_until_it_goes_on(runs: Runs) -> None:
+    name = runs.apply(demo_job("hanging", steps=STEPS, stallTimeout="15s"))
+    uid = _running(runs, name)[f"{name}-1-1"]
+    ranks = list(_processes_of(uid, "peft_fsdp_trainer.rank"))
+    try:
+        for pid in ranks:
+            os.kill(pid, signal.SIGSTOP)
+        hung = runs.wait(name, lambda status: _stalled(status)["status"] == "True")
+        assert "rank 1" in _stalled(hung)["message"]
+    finally:
+        for pid in ranks:
+            os.kill(pid, signal.SIGCONT)
+    ended = runs.wait_for_phase(name, "Succeeded")
+    assert _stalled(ended)["status"] == "False"
+    assert ended["attempt"] == 1
+
+
+def _stalled(status: dict[str, Any]) -> dict[str, str]:
+    conditions: list[dict[str, str]] = status["conditions"]
+    return next(condition for condition in conditions if condition["type"] == "Stalled")
 
 
 def test_an_evicted_pod_is_charged_to_preemption(runs: Runs) -> None:

@@ -54,6 +54,12 @@ def test_figures_come_from_the_training_and_the_pulse_from_the_slowest_rank_of_a
     assert (progress.loss, progress.remaining) == (1.5, "1m10s")
 
 
+def test_a_stopped_rank_is_the_slowest_where_heartbeats_tie():
+    ranks = [{**RANKS[0], "rank": rank} for rank in (0, 1)]
+    ranks[1]["processState"] = "T"
+    assert summarize(answers({"nodeRank": 0, "ranks": ranks})).slowest_rank == 1
+
+
 def test_of_two_ranks_with_one_heartbeat_the_one_that_came_less_far_is_the_slower():
     ranks = [{**RANKS[0], "stage": "save"}, {**RANKS[0], "rank": 1, "done": 4}, {**RANKS[0], "rank": 2, "done": 3}]
     assert summarize(answers({"nodeRank": 0, "ranks": ranks})).slowest_rank == 2

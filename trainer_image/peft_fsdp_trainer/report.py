@@ -5,6 +5,7 @@ hangs in a collective is seen by its old heartbeat and silences nobody.
 """
 
 import contextlib
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,8 @@ class RankReport(ApiModel):
     """The content of a rank's report file. Only rank 0 knows more than `progress`."""
 
     progress: RankProgress
+    pid: int
+    """Of the rank, in the pod."""
     training: TrainingProgress | None = None
     checkpoint: CheckpointStatus | None = None
     adapter: AdapterStatus | None = None
@@ -140,5 +143,9 @@ class Reporter:
             memory_peak_bytes=self._memory[1],
         )
         return RankReport(
-            progress=progress, training=self._training, checkpoint=self._checkpoint, adapter=self._adapter
+            progress=progress,
+            pid=os.getpid(),
+            training=self._training,
+            checkpoint=self._checkpoint,
+            adapter=self._adapter,
         )

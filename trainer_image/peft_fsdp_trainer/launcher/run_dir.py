@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from peft_fsdp_api.progress import Progress
+from peft_fsdp_api.progress import Progress, RankProgress
 
 from ..failure import RankFailure, failure_path
 from ..report import RankReport, report_path
@@ -28,8 +28,22 @@ def read_progress(directory: Path, placement: Placement) -> Progress:
     return Progress(
         attempt=placement.attempt,
         node_rank=placement.node_rank,
-        ranks=[report.progress for report in reports.values()],
+        ranks=[_with_state(report) for report in reports.values()],
         training=first.training if first else None,
         checkpoint=first.checkpoint if first else None,
         adapter=first.adapter if first else None,
     )
+
+
+def _with_state(report: RankReport) -> RankProgress:
+    """A rank that was stopped by a signal, or waits for a disk that does not answer, cannot say so itself."""
+    return report.progress.model_copy(update={"process_state": process_state(report.pid)})
+
+
+def process_state(pid: int) -> str | None:
+    """The letter that the kernel shows for a process (proc(5)); None for one that has ended."""
+    try:
+        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2]
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return after_name.split()[0]
