@@ -21,6 +21,7 @@ ALIVE: Final = b"alive\n"
 END: Final = b"end "
 BEAT_SECONDS: Final = 1.0
 RETRY_SECONDS: Final = 0.5
+GOODBYE_SECONDS: Final = 2.0
 # What the ranks of this node say of themselves when the cause is elsewhere.
 CONSEQUENCES: Final = (Reason.PREEMPTED, Reason.LOST_PEER, Reason.COLLECTIVE_TIMEOUT)
 
@@ -37,6 +38,7 @@ class Peers:
         self._ends: dict[int, Reason] = {}
         self._heard: dict[int, float] = {}
         """When each peer last said something. A kernel also accepts connections for a process that hangs."""
+        self._leaving = False
         self.gone = asyncio.Event()
         """A peer ended before its work was done, or is lost."""
         self.reason: Reason | None = None
@@ -61,18 +63,21 @@ class Peers:
         if attempt != str(placement.attempt) or placement.node_rank or not 0 < node < placement.nodes:
             return  # nobody of this gang
         await self._exchange(node, reader, writer)
-        if node not in self._ends and self._writers.get(node) is writer:
-            del self._writers[node]
-            await asyncio.sleep(self._limits.reconnect)
-            if node not in self._writers:
-                self._lose(node)
+        if not self._leaving:
+            asyncio.get_running_loop().call_later(self._limits.reconnect, self._lose_unless_back, node)
 
     async def say_goodbye(self, reason: Reason) -> None:
-        """Tell every peer that is connected how this launcher's part ended."""
-        for writer in self._writers.values():
+        """Tell every peer that is connected how this launcher's part ended; they close the connection."""
+        self._leaving = True
+        for writer in list(self._writers.values()):
             with contextlib.suppress(OSError):
                 writer.write(END + reason.encode() + b"\n")
+                writer.write_eof()
                 await writer.drain()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                while self._writers:
+                    await asyncio.sleep(0.01)
 
     def explain(self, outcome: Outcome) -> Outcome:
         """The outcome of this node, which is a lost peer where the ranks only ended because one was gone."""
@@ -103,13 +108,12 @@ class Peers:
             writer.write(f"GET {PATH}?{placement.attempt}/{placement.node_rank} HTTP/1.1\r\n\r\n".encode())
             await self._exchange(0, reader, writer)
         finally:
-            self._writers.pop(0, None)
             writer.close()
 
     async def _exchange(self, node: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Say and hear that both are alive until the connection breaks, is silent for too long, or the peer ends."""
         self._writers[node] = writer
-        beating = asyncio.create_task(_beat(writer))
+        beating = asyncio.create_task(self._beat(writer))
         try:
             while True:
                 async with asyncio.timeout(self._limits.silence):
@@ -119,15 +123,21 @@ class Peers:
                 if line != ALIVE:
                     break
                 self._heard[node] = asyncio.get_running_loop().time()
-        except OSError:
-            pass  # broken, or silent for too long: TimeoutError is one
+        except (OSError, ValueError):
+            pass  # broken, silent for too long (TimeoutError is an OSError), or it talks something else
         finally:
             beating.cancel()
+            if self._writers.get(node) is writer:
+                del self._writers[node]
 
     def _on_end(self, node: int, reason: Reason) -> None:
         self._ends[node] = reason
         if reason is not Reason.SUCCEEDED:
             self._give_up(reason, f"worker {node} ended with {reason}")
+
+    def _lose_unless_back(self, node: int) -> None:
+        if node not in self._writers and node not in self._ends:
+            self._lose(node)
 
     def _lose(self, node: int) -> None:
         self._give_up(Reason.LOST_PEER, f"worker {node} is gone: its launcher does not answer any more")
@@ -138,10 +148,9 @@ class Peers:
             self.reason, self.message = reason, message
             self.gone.set()
 
-
-async def _beat(writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while True:
-            writer.write(ALIVE)
-            await writer.drain()
-            await asyncio.sleep(BEAT_SECONDS)
+    async def _beat(self, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while not self._leaving:
+                writer.write(ALIVE)
+                await writer.drain()
+                await asyncio.sleep(BEAT_SECONDS)
