@@ -60,7 +60,7 @@ class TrainingProgress(ApiModel):
     eval_loss: float | None = None
     """Loss of the last evaluation."""
     learning_rate: float | None = None
-    """Learning rate of the last step."""
+    """Learning rate of the last step; absent before the first one of this attempt."""
     grad_norm: float | None = None
     """Norm of the gradients before clipping."""
     tokens_per_second: float | None = None

@@ -28,7 +28,6 @@ class GangMemory:
     def __init__(self, attempt: int) -> None:
         self.attempt = attempt
         self._workers: dict[int, _Worker] = {}
-        self._first_step: int | None = None
 
     @property
     def answers(self) -> Sequence[Progress]:
@@ -48,8 +47,6 @@ class GangMemory:
             if _signs(before.get(rank.rank)) != _signs(rank):
                 moved_at[rank.rank] = now
         self._workers[worker] = _Worker(progress, now, moved_at)
-        if progress.training is not None and self._first_step is None:
-            self._first_step = progress.training.step
 
     def pulse(self, now: datetime) -> Pulse | None:
         """How quiet the gang is at a moment at which at least one launcher answered; None before any rank reported."""
@@ -74,9 +71,9 @@ class GangMemory:
         return self._workers[worker].moved_at[rank.rank]
 
     def _has_stepped(self) -> bool:
-        """Whether this attempt was seen to finish a step: the first one may compile for long."""
-        steps = [known.progress.training.step for known in self._workers.values() if known.progress.training]
-        return self._first_step is not None and max(steps, default=0) > self._first_step
+        """Whether this attempt has finished a step: the first one may compile for long."""
+        trainings = [known.progress.training for known in self._workers.values()]
+        return any(training is not None and training.learning_rate is not None for training in trainings)
 
 
 def slowness(rank: RankProgress) -> tuple[bool, str, int, int, int]:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from peft_fsdp_api.progress import Progress, Stage
+from peft_fsdp_api.progress import Progress, Stage, TrainingProgress
 from peft_fsdp_api.reasons import Reason
 from peft_fsdp_api.status import Phase
 from peft_fsdp_operator.conditions import with_conditions
@@ -51,9 +51,11 @@ def test_a_launcher_that_does_not_answer_counts_as_moving_until_its_last_answer(
     assert (pulse.moved_at, pulse.silent) == (after(60), {1})
 
 
-def test_the_first_step_counts_once_it_was_seen_to_end():
-    assert not remembered((0, told(1200))).pulse(NOW).has_stepped
-    assert remembered((0, told(1200)), (10, told(1201))).pulse(NOW).has_stepped
+def test_a_step_of_this_attempt_has_a_learning_rate():
+    resumed = told(1200)
+    stepped = resumed.model_copy(update={"training": TrainingProgress(step=1201, total_steps=9, learning_rate=1e-4)})
+    assert not remembered((0, resumed)).pulse(NOW).has_stepped
+    assert remembered((0, stepped)).pulse(NOW).has_stepped
 
 
 def test_a_worker_that_has_ended_is_neither_slow_nor_silent():

@@ -13,6 +13,7 @@ from peft_fsdp_api.status import JobStatus, Phase
 from ..decision import Decision, Notice, Shared
 from ..seen import Observed
 from ..times import read_time
+from .late_cause import when_cause_is_late
 from .phases import ACTIVE, begin_attempt, changed, close_attempt, count, current_pods, newest_checkpoint, succeed
 from .running import carry_on, next_deadline, when_beginning, when_failed, when_late
 from .stall import when_stalled
@@ -132,6 +133,7 @@ def _when_backing_off(seen: Observed, status: JobStatus, now: datetime) -> Decis
 
 RULES: Final[tuple[Rule, ...]] = (
     _when_finished,
+    when_cause_is_late,
     _when_stopping,
     _when_completed,
     _when_suspended,

@@ -24,7 +24,8 @@ class Launcher:
 
     async def answer(self, _: web.Request) -> web.Response:
         rank = RankProgress(rank=self.worker, stage=Stage.TRAIN, done=self.step, heartbeat=self.heartbeat)
-        training = TrainingProgress(step=self.step, total_steps=100, loss=1.5) if self.worker == 0 else None
+        figures = TrainingProgress(step=self.step, total_steps=100, loss=1.5, learning_rate=1e-4)
+        training = figures if self.worker == 0 else None
         progress = Progress(attempt=self.attempt, node_rank=self.worker, ranks=[rank], training=training)
         return web.Response(text=progress.model_dump_json(by_alias=True, exclude_none=True))
 
