@@ -48,20 +48,29 @@ async def _measure_operator(cluster: Cluster, folder: Path) -> list[Figure]:
         await creation.prepare(api)
         with running_operator(cluster.kubeconfig, folder) as operator:
             cost = await quiet.measure(api, operator, cluster.audit_log)
-            for pods, (bar, ratio_bar, peers) in BARS.items():
-                medians = await creation.measure(api, pods)
-                name = f"apply -> Service, ConfigMap and {pods} pods exist, median of {creation.REPEATS}"
-                figures += [
-                    Figure(name, medians["operator_s"], "s", bar, peers),
-                    Figure(f"bare client, the same {pods} pods", medians["bare_client_s"], "s", None),
-                    Figure(f"ratio to the bare client, {pods} pods", medians["ratio"], "x", ratio_bar),
-                ]
+            for pods in BARS:
+                figures += _creation_figures(pods, await creation.measure(api, pods))
+            for pods in BARS:
+                medians = await creation.measure(api, pods, scheduled=False)
+                name = f"the same {pods} pods while no node takes them"
+                figures.append(Figure(f"{name}: operator", medians["operator_s"], "s", None))
+                figures.append(Figure(f"{name}: bare client", medians["bare_client_s"], "s", None))
     figures += [
         Figure("operator memory, idle", cost["idle_mib"], "MiB", 120),
         Figure("writes per running job and minute without news", cost["writes_per_minute"], "", 0),
         Figure("operator CPU per minute, one running job", cost["cpu_seconds_per_minute"], "s", None),
     ]
     return figures
+
+
+def _creation_figures(pods: int, medians: dict[str, float]) -> list[Figure]:
+    bar, ratio_bar, peers = BARS[pods]
+    name = f"apply -> Service, ConfigMap and {pods} pods exist, median of {creation.REPEATS}"
+    return [
+        Figure(name, medians["operator_s"], "s", bar, peers),
+        Figure(f"bare client, the same {pods} pods", medians["bare_client_s"], "s", None),
+        Figure(f"ratio to the bare client, {pods} pods", medians["ratio"], "x", ratio_bar),
+    ]
 
 
 def _publish(part: str, figures: list[Figure]) -> None:
