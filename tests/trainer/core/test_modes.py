@@ -6,8 +6,6 @@ from tests.trainer.core.gang import run_ranks, train_rank
 
 MODES = [
     {"fsdp": {"sharding": "none"}},
-    {"fsdp": {"cpuOffload": True}},
-    {"fsdp": {"activationOffload": True}},
     {"fsdp": {"activationCheckpointing": False}},
     {"fsdp": {"activationCheckpointing": False, "reshardAfterForward": False}},
     {"training": {"precision": "float16"}},
@@ -28,6 +26,16 @@ def test_two_ranks_train_as_by_default(make_config, tmp_path, mode):
     ran = _losses(make_config("uid-2", "mode", **mode), 2, tmp_path / "mode")
     assert len(ran) == 4
     assert ran == pytest.approx(default, rel=5e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["cpu_offload", "activation_offload"])
+def test_what_is_moved_to_the_host_trains_as_by_default(make_config, tmp_path, place):
+    """The contract refuses both without GPUs, where there is nowhere to move things from; the code path is the same."""
+    default = _losses(make_config("uid-1", "default"), 2, tmp_path / "default")
+    config = make_config("uid-2", "mode")
+    moved = config.model_copy(update={"fsdp": config.fsdp.model_copy(update={place: True})})
+    assert _losses(moved, 2, tmp_path / "mode") == pytest.approx(default, rel=5e-3)
 
 
 def compiled_frames(config):
