@@ -49,7 +49,7 @@ imports: install
 	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 
 unit: install
-	$(PYTEST) -m "not slow and not apiserver and not cluster and not gpu"
+	$(PYTEST) -n auto --dist loadfile -m "not slow and not apiserver and not cluster and not gpu"
 
 check: lint types imports unit  ## the fast part: format, lint, types, import rules, unit and golden tests
 
