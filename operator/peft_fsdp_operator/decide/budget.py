@@ -48,6 +48,17 @@ def judge(reason: Reason, spec: RestartSpec, status: JobStatus, now: datetime, s
     return Verdict(restarts, budgets, back_off(use.used - free, seed))
 
 
+def refund(reason: Reason, status: JobStatus) -> JobStatus:
+    """The status as if `judge` had never charged this failure."""
+    budget = REASONS[reason].budget
+    if budget is Budget.NONE or status.budgets is None:
+        return status
+    use: BudgetUse = getattr(status.budgets, budget)
+    restarts = status.restarts.model_copy(update={budget: getattr(status.restarts, budget) - 1})
+    budgets = status.budgets.model_copy(update={budget: use.model_copy(update={"used": use.used - 1})})
+    return status.model_copy(update={"restarts": restarts, "budgets": budgets})
+
+
 def _refuse(why: str) -> Verdict:
     return Verdict(None, None, timedelta(), why)
 
