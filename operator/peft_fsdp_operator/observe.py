@@ -39,6 +39,7 @@ def see_pod(raw: Raw) -> PodSeen | None:
     containers = {entry["name"]: entry for entry in status.get("containerStatuses") or []}
     trainer = containers.pop(names.TRAINER_CONTAINER, {})
     runs = "running" in (trainer.get("state") or {})
+    node = (raw.get("spec") or {}).get("nodeName")
     return PodSeen(
         namespace=child.namespace,
         name=child.name,
@@ -49,12 +50,13 @@ def see_pod(raw: Raw) -> PodSeen | None:
         attempt=int(attempt),
         worker=int(worker),
         created=raw["metadata"]["creationTimestamp"],
-        node=(raw.get("spec") or {}).get("nodeName"),
+        node=node,
         ip=status.get("podIP"),
         phase=status.get("phase") or "Pending",
         failure=Words(status["reason"], status.get("message") or "") if status.get("reason") else None,
         deleted_at=raw["metadata"].get("deletionTimestamp"),
-        unscheduled=_condition(conditions.get("PodScheduled"), "False"),
+        # A scheduler that lost a race to another binder still writes that it found no node.
+        unscheduled=None if node else _condition(conditions.get("PodScheduled"), "False"),
         disruption=_condition(conditions.get("DisruptionTarget"), "True"),
         waiting=_waiting([*(status.get("initContainerStatuses") or []), trainer, *containers.values()]),
         trainer_running=runs,

@@ -53,6 +53,13 @@ def test_conditions_of_a_pod():
     assert (fine.unscheduled, fine.disruption) == (None, None)
 
 
+def test_a_pod_that_has_a_node_is_scheduled_whatever_a_late_scheduler_writes():
+    late = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
+    bound = raw(conditions=[late])
+    bound["spec"] = {**bound["spec"], "nodeName": "n1"}
+    assert see_pod(bound).unscheduled is None
+
+
 def test_a_failed_init_container_is_named():
     failed = {"name": "fetch", "state": {"terminated": {"exitCode": 2, "message": "404"}}}
     assert "fetch failed: 404" in see_pod(raw(phase="Failed", initContainerStatuses=[failed])).init_failure.message

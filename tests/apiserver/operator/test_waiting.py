@@ -46,6 +46,8 @@ async def test_a_container_that_cannot_be_configured_is_told(world):
     await world.submit(nodes=1)
     await world.until_pods("tune-1-0")
     await world.bind("tune-1-0")
+    late = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "the binding was faster"}
+    await world.patch(PODS, "tune-1-0", {"status": {"conditions": [late]}}, "status")
     said = {"reason": "CreateContainerConfigError", "message": 'secret "token" not found'}
     await world.report("tune-1-0", "Pending", {"waiting": said})
     assert (await until_waiting(world, said["reason"]))["message"] == said["message"]
