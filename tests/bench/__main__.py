@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from dev.cluster.instance import Cluster, add_fake_nodes, control_plane
-from tests.bench import creation, kills, loader, overhead, parity, quiet
+from tests.bench import commands, creation, kills, loader, overhead, parity, quiet
 from tests.bench.api import connect
 from tests.bench.operator_process import running_operator
 from tests.bench.report import Figure, print_figures, write_report
@@ -14,12 +14,14 @@ from tests.bench.report import Figure, print_figures, write_report
 ROOT = Path(__file__).parents[2]
 INSTANCE = "bench"
 PARTS = ["operator", "trainer", "loader", "overhead", "kills"]
+ON_DEMAND = ["commands"]
+"""Parts that run only when they are named: an hour of work."""
 BARS = {8: (0.06, 4.5, "bare client 0.013 s, JobSet 0.145 s"), 64: (0.25, 2.0, "bare client 0.128 s, JobSet 0.82 s")}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("part", nargs="*", choices=PARTS, help="all by default")
+    parser.add_argument("part", nargs="*", choices=PARTS + ON_DEMAND, help=f"default: all but {', '.join(ON_DEMAND)}")
     parts = parser.parse_args().part or PARTS
     if "operator" in parts:
         _publish("operator", measure_operator())
@@ -31,6 +33,8 @@ def main() -> None:
         _publish("overhead", overhead.measure())
     if "kills" in parts:
         _publish("kills", kills.measure())
+    if "commands" in parts:
+        _publish("commands", commands.measure())
 
 
 def measure_operator() -> list[Figure]:
