@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 async def run_operator(settings: Settings) -> None:
     """Serve health, wait to lead, then work until a signal comes. Raises OperatorError where it cannot go on."""
     credentials, metrics = find_credentials(), Metrics()
-    health = Health(metrics.registry)
+    health = Health(metrics.registry, saw_lag=metrics.lag.observe)
     server = await health.serve(settings.metrics_address, settings.metrics_port)
     session = open_session(credentials)
     cluster = Cluster(session, credentials.server, metrics.saw_request)
