@@ -14,6 +14,7 @@ from .cluster import Request
 from .job_metrics import JobMetrics
 
 PREFIX: Final = "peft_fsdp_operator"
+RESULTS: Final = ("done", "retry", "refused", "error")
 SECONDS: Final = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 LAGS: Final = (0.01, 0.1, 1.0, 10.0)
 
@@ -49,6 +50,8 @@ class Metrics:
             SECONDS,
             "result",
         )
+        for result in RESULTS:
+            self.passes.labels(result)
         self.requests = self._histogram(
             "api_request_duration_seconds",
             "Requests to the API server; code 0 is no answer. Of a watch, the time to its first byte.",

@@ -126,14 +126,14 @@ class Reconciler:
         try:
             return node_silence(await self._get_or_none(NODES, None, node))
         except Refused as error:  # an operator confined to namespaces may not read nodes
-            log.warning("cannot tell whether node %s answers: %s", node, error.message)
+            log.debug("cannot tell whether node %s answers: %s", node, error.message)
             return None
 
     async def _is_fenced(self, node: str) -> bool:
         try:
             return is_fenced(await self._get_or_none(NODES, None, node))
         except Refused as error:  # an operator confined to namespaces may not read nodes: it waits for the pods
-            log.warning("cannot tell whether node %s is gone: %s", node, error.message)
+            log.debug("cannot tell whether node %s is gone: %s", node, error.message)
             return False
 
     async def _look_at_claims(self, job: PeftFsdpJob) -> tuple[ClaimSeen, ...]:
