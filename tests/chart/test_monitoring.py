@@ -13,6 +13,7 @@ from dev.chart.helm import CHART, REPOSITORY
 from dev.chart.metrics_page import launcher_families, operator_families
 from dev.chart.promtool import PromtoolError, run_promtool
 from peft_fsdp_api import names
+from peft_fsdp_api.status import ConditionType
 
 RULES = CHART / "rules" / "alerts.yaml"
 CASES = Path(__file__).parent / "alerts"
@@ -73,6 +74,11 @@ def test_every_alert_has_a_runbook_with_its_name():
     assert headings == [rule["alert"] for rule in alerts()]
     for rule in alerts():
         assert rule["annotations"]["runbook_url"] == f"docs/operations.md#{rule['alert'].lower()}"
+
+
+def test_every_condition_is_explained_to_who_runs_the_operator():
+    text = (REPOSITORY / "docs" / "operations.md").read_text()
+    assert re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE) == list(ConditionType)
 
 
 def test_every_alert_is_tested_both_ways():
