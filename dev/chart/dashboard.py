@@ -31,8 +31,16 @@ def rate(metric: str, by: str, window: str = RANGE) -> str:
     return f"sum by ({by}) (rate({metric}[{window}]))"
 
 
+def by_job(metric: str) -> tuple[tuple[str, str], ...]:
+    """One line per job; the label is what the PodMonitor makes of the pods' label."""
+    return ((f"max by (namespace, training_peft_fsdp_io_job) ({metric})", "{{training_peft_fsdp_io_job}}"),)
+
+
 REQUESTS: Final = "peft_fsdp_operator_api_request_duration_seconds"
 PASSES: Final = "peft_fsdp_operator_pass_duration_seconds"
+
+# Of all processes that Prometheus knows, the operator's.
+OURS: Final = "and on (namespace, pod) peft_fsdp_operator_leader"
 
 ROWS: Final[dict[str, tuple[Panel, ...]]] = {
     "Jobs": (
@@ -52,7 +60,7 @@ ROWS: Final[dict[str, tuple[Panel, ...]]] = {
             "GPUs at work",
             "short",
             (("sum(peft_fsdp_jobs_gpus)", "GPUs"),),
-            "GPUs of attempts whose pods all run. The area below is the GPU time.",
+            "GPUs of attempts whose pods all run.",
         ),
         Panel("GPU time of the jobs there are", "s", (("sum(peft_fsdp_jobs_gpu_seconds)", "seconds x GPUs"),)),
         Panel("Slowest start", "s", (("max(peft_fsdp_jobs_longest_start_seconds)", "since the attempt began"),)),
@@ -74,14 +82,8 @@ ROWS: Final[dict[str, tuple[Panel, ...]]] = {
     ),
     "Operator": (
         Panel("Leader", "short", (("sum by (pod) (peft_fsdp_operator_leader)", "{{pod}}"),), stacked=True),
-        Panel(
-            "Queue",
-            "short",
-            (
-                ("sum(peft_fsdp_operator_queue_depth)", "jobs"),
-                ("max(peft_fsdp_operator_queue_oldest_seconds)", "seconds of the first"),
-            ),
-        ),
+        Panel("Jobs that wait for a pass", "short", (("sum(peft_fsdp_operator_queue_depth)", "jobs"),)),
+        Panel("The first of them waits for", "s", (("max(peft_fsdp_operator_queue_oldest_seconds)", "seconds"),)),
         Panel(
             "Passes per second, by result", "ops", ((rate(f"{PASSES}_count", "result"), "{{result}}"),), stacked=True
         ),
@@ -89,17 +91,8 @@ ROWS: Final[dict[str, tuple[Panel, ...]]] = {
         Panel("Silence of the watches", "s", (("max by (kind) (peft_fsdp_operator_watch_age_seconds)", "{{kind}}"),)),
         Panel("Event loop late by", "s", quantiles("peft_fsdp_operator_event_loop_lag_seconds", "", "")),
         Panel("Objects in memory", "short", (("sum by (kind) (peft_fsdp_operator_mirrored_objects)", "{{kind}}"),)),
-        Panel(
-            "Memory and processor",
-            "short",
-            (
-                ("process_resident_memory_bytes and on (pod) peft_fsdp_operator_leader", "{{pod}} bytes"),
-                (
-                    f"rate(process_cpu_seconds_total[{RANGE}]) and on (pod) peft_fsdp_operator_leader",
-                    "{{pod}} processors",
-                ),
-            ),
-        ),
+        Panel("Memory", "bytes", ((f"process_resident_memory_bytes {OURS}", "{{pod}}"),)),
+        Panel("Processors", "short", ((f"rate(process_cpu_seconds_total[{RANGE}]) {OURS}", "{{pod}}"),)),
         Panel("Version", "short", (("sum by (version) (peft_fsdp_operator_build_info)", "{{version}}"),)),
     ),
     "API server": (
@@ -120,36 +113,9 @@ ROWS: Final[dict[str, tuple[Panel, ...]]] = {
         ),
     ),
     "Training (needs metrics.podMonitor)": (
-        Panel(
-            "Loss",
-            "short",
-            (
-                (
-                    "max by (namespace, training_peft_fsdp_io_job) (peft_fsdp_trainer_loss)",
-                    "{{training_peft_fsdp_io_job}}",
-                ),
-            ),
-        ),
-        Panel(
-            "Tokens per second",
-            "short",
-            (
-                (
-                    "max by (namespace, training_peft_fsdp_io_job) (peft_fsdp_trainer_tokens_per_second)",
-                    "{{training_peft_fsdp_io_job}}",
-                ),
-            ),
-        ),
-        Panel(
-            "Oldest heartbeat",
-            "s",
-            (
-                (
-                    "max by (namespace, training_peft_fsdp_io_job) (peft_fsdp_trainer_heartbeat_age_seconds)",
-                    "{{training_peft_fsdp_io_job}}",
-                ),
-            ),
-        ),
+        Panel("Loss", "short", by_job("peft_fsdp_trainer_loss")),
+        Panel("Tokens per second", "short", by_job("peft_fsdp_trainer_tokens_per_second")),
+        Panel("Oldest heartbeat", "s", by_job("peft_fsdp_trainer_heartbeat_age_seconds")),
     ),
 }
 
