@@ -18,9 +18,9 @@ class PromtoolError(RuntimeError):
     """promtool found something wrong; the message is what it printed."""
 
 
-def run_promtool(*arguments: str) -> str:
-    """What promtool prints. Fetches it where it is missing; raises PromtoolError where it finds something wrong."""
-    done = subprocess.run([str(promtool()), *arguments], capture_output=True, text=True, check=False)
+def run_promtool(*arguments: str, given: str | None = None) -> str:
+    """What promtool prints about files, or about what it is given. Fetches it where it is missing; raises PromtoolError where it finds something wrong."""
+    done = subprocess.run([str(promtool()), *arguments], input=given, capture_output=True, text=True, check=False)
     if done.returncode:
         raise PromtoolError(done.stdout + done.stderr)
     return done.stdout
@@ -35,6 +35,10 @@ def promtool() -> Path:
     with (cache_dir() / ".promtool.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not kept.exists():
+            if not shutil.which("apt-get"):
+                raise PromtoolError(
+                    "promtool is needed to test the alert rules: install Prometheus, there is no apt-get"
+                )
             _unpack(kept)
     return kept
 

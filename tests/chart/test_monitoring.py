@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.registry import Collector
 
 from dev.chart.dashboard import dashboard
 from dev.chart.helm import CHART, REPOSITORY
@@ -103,6 +105,20 @@ def test_promtool_accepts_the_rules_and_every_query_of_the_dashboard(tmp_path):
     (tmp_path / "panels.yaml").write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}))
     assert f"{len(alerts())} rules found" in run_promtool("check", "rules", str(RULES))
     assert f"{len(shown)} rules found" in run_promtool("check", "rules", str(tmp_path / "panels.yaml"))
+
+
+class Declared(Collector):
+    """Every family of both processes."""
+
+    def collect(self):
+        return operator_families() + launcher_families()
+
+
+@pytest.mark.slow
+def test_promtool_finds_no_fault_with_the_names():
+    registry = CollectorRegistry()
+    registry.register(Declared())
+    assert run_promtool("check", "metrics", given=generate_latest(registry).decode()) == ""
 
 
 def run_cases(folder, rules=None):
