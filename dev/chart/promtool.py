@@ -19,7 +19,10 @@ class PromtoolError(RuntimeError):
 
 
 def run_promtool(*arguments: str, given: str | None = None) -> str:
-    """What promtool prints about files, or about what it is given. Fetches it where it is missing; raises PromtoolError where it finds something wrong."""
+    """What promtool prints about files, or about the text that it is given.
+
+    Fetches the program where it is missing; raises PromtoolError where it finds something wrong.
+    """
     done = subprocess.run([str(promtool()), *arguments], input=given, capture_output=True, text=True, check=False)
     if done.returncode:
         raise PromtoolError(done.stdout + done.stderr)
