@@ -129,9 +129,7 @@ async def fetch_progress(session: aiohttp.ClientSession, ip: str, port: int = na
             body = await response.content.read(BYTES_MAX)
         return Progress.model_validate_json(body)
     except (aiohttp.ClientError, TimeoutError, OSError, ValidationError) as error:
-        # pydantic quotes what it was given, and that came from whoever listens at this address.
-        said = f"{error.error_count()} errors in the answer" if isinstance(error, ValidationError) else error
-        log.debug("no progress from %s: %s", ip, said)
+        log.debug("no progress from %s: %s", ip, error)
         return None
 
 
