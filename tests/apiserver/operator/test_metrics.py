@@ -57,6 +57,8 @@ def check_requests_and_passes(before, after):
     create = {"verb": "create", "resource": "pods", "code": "201"}
     assert value(before, "peft_fsdp_operator_api_request_duration_seconds_count", **create) == 2
     assert value(after, "peft_fsdp_operator_api_request_duration_seconds_count", **create) == 4
+    watch = {"verb": "watch", "resource": "peftfsdpjobs", "code": "200"}  # kopf's
+    assert value(before, "peft_fsdp_operator_api_request_duration_seconds_count", **watch) > 0
     done = "peft_fsdp_operator_pass_duration_seconds_count"
     assert value(after, done, result="done") > value(before, done, result="done") > 0
     assert value(after, "peft_fsdp_operator_leader") == 1
