@@ -1,1 +1,1 @@
-"""What is generated around the Helm chart: values.yaml, values.schema.json and manifests/install.yaml."""
+"""What is generated around the Helm chart: values, their schema, dashboard, page of metrics, manifests/install.yaml."""

@@ -73,12 +73,46 @@ class ServiceMonitor(ApiModel):
     """Labels by which your Prometheus selects ServiceMonitors."""
 
 
+class PodMonitor(ApiModel):
+    """A PodMonitor of the Prometheus operator for the pods of jobs: loss, step, memory and heartbeat of each rank."""
+
+    enabled: bool = False
+    """Create it; its CRD must be installed."""
+    interval: str = "30s"
+    """Time between two scrapes."""
+    labels: StringMap = {}
+    """Labels by which your Prometheus selects PodMonitors."""
+
+
 class Metrics(ApiModel):
     """The operator's own metrics, and its probes, which answer on the same port."""
 
     port: Port = 8080
     """Port of /metrics, /healthz and /readyz."""
     service_monitor: ServiceMonitor = ServiceMonitor()
+    pod_monitor: PodMonitor = PodMonitor()
+
+
+class Dashboard(ApiModel):
+    """A Grafana dashboard in a ConfigMap, where Grafana's sidecar finds it."""
+
+    enabled: bool = False
+    """Create it."""
+    labels: StringMap = {"grafana_dashboard": "1"}
+    """Labels by which the sidecar selects dashboards."""
+    annotations: StringMap = {}
+    """Annotations, such as the one that names a folder."""
+
+
+class Alerts(ApiModel):
+    """Alert rules as a PrometheusRule of the Prometheus operator. docs/operations.md says what to do about each."""
+
+    enabled: bool = False
+    """Create it; its CRD must be installed."""
+    labels: StringMap = {}
+    """Labels by which your Prometheus selects rules."""
+    runbook_base: str = ""
+    """Address at which this repository can be read, with a slash at its end; put before the paths of the runbooks."""
 
 
 class NetworkPolicy(ApiModel):
@@ -116,6 +150,8 @@ class Values(ApiModel):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severity that is logged."""
     metrics: Metrics = Metrics()
+    dashboard: Dashboard = Dashboard()
+    alerts: Alerts = Alerts()
     network_policy: NetworkPolicy = NetworkPolicy()
     resources: KubernetesObject = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
     """Resources of the operator. Its memory grows with the number of job pods."""

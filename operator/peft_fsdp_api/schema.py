@@ -43,6 +43,7 @@ class ApiModel(BaseModel):
         frozen=True,
         strict=True,
         use_attribute_docstrings=True,
+        hide_input_in_errors=True,  # errors end in logs, and what was given may be private
     )
 
     RULES: ClassVar[tuple[Rule, ...]] = ()

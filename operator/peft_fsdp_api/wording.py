@@ -4,6 +4,7 @@ Where the API server has its own phrase for a schema error, pydantic's error is 
 """
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,8 @@ _JSON_TYPES = {
     "list_type": "array",
     "string_type": "string",
 }
+# The message goes into a log that others read.
+_PRIVATE = re.compile(r"\benv\[\d+\]\.value$")
 _SENTENCES = {
     "missing": "required value is missing",
     "extra_forbidden": "unknown field; `kubectl explain` lists the fields there are",
@@ -36,7 +39,9 @@ _SENTENCES = {
 
 def problem(detail: Mapping[str, Any]) -> Problem:
     """One of the errors of a pydantic ValidationError."""
-    return Problem(_path(detail["loc"]), _sentence(detail))
+    path = _path(detail["loc"])
+    given = "not shown" if _PRIVATE.search(path) else shown(detail.get("input"))
+    return Problem(path, _sentence(detail, given))
 
 
 def _path(location: tuple[str | int, ...]) -> str:
@@ -47,8 +52,8 @@ def _path(location: tuple[str | int, ...]) -> str:
     return path
 
 
-def _sentence(detail: Mapping[str, Any]) -> str:
-    kind, given, context = detail["type"], shown(detail.get("input")), detail.get("ctx", {})
+def _sentence(detail: Mapping[str, Any], given: str) -> str:
+    kind, context = detail["type"], detail.get("ctx", {})
     if kind in _JSON_TYPES:
         return f"must be of type {_JSON_TYPES[kind]}, but it is {given}"
     if "expected" in context:

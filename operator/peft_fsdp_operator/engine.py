@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from .children import Children, Mirrors
@@ -14,8 +15,9 @@ from .cluster import CONFIGMAPS, PODS, SERVICES, Cluster
 from .election import Election
 from .errors import ApiError
 from .events import Recorder
+from .job_counts import count_jobs
 from .jobs import JobKey, JobRecord, Jobs
-from .metrics import PREFIX, Metrics
+from .metrics import Metrics
 from .observe import see_configmap, see_pod, see_service
 from .pod_events import PodEventReader
 from .progress import ProgressPoller
@@ -40,7 +42,7 @@ class Engine:
         self._queue: KeyedQueue[JobKey] = KeyedQueue(self._pass, settings.concurrency)
         self._mirrors = self._make_mirrors(cluster, settings.namespaces or (None,))
         self._children = Children(cluster, self._mirrors, settings.trainer_image)
-        self._recorder = Recorder(cluster, settings.identity, utc_now)
+        self._recorder = Recorder(cluster, settings.identity, utc_now, metrics.events_left_out.inc)
         self._reconciler = Reconciler(
             cluster, self.jobs, self._children, self._recorder, metrics, utc_now, self._check_lead
         )
@@ -75,6 +77,7 @@ class Engine:
 
     async def run(self) -> None:
         """Work until cancelled; a part that breaks ends all, so that the process is started anew."""
+        self._metrics.leader.set(1)
         async with asyncio.TaskGroup() as parts:
             for mirror in self._mirrors.all():
                 parts.create_task(mirror.run())
@@ -117,15 +120,16 @@ class Engine:
         return self._mirrors.pods_in(key.namespace).owned_by(record.uid)
 
     def _register_metrics(self) -> None:
-        watch = self._metrics.watch_over
-        watch(f"{PREFIX}_queue_depth", "Jobs that wait for a pass.", lambda: {"": float(len(self._queue))})
-        watch(f"{PREFIX}_queue_oldest_seconds", "How long the first waits.", lambda: {"": self._queue.oldest_age})
-        watch(f"{PREFIX}_watch_age_seconds", "Silence of the quietest watch.", lambda: {"": self.watch_age()})
-        watch("peft_fsdp_jobs", "Jobs by phase.", lambda: dict(self.jobs.phases()), "phase")
-        watch(f"{PREFIX}_mirrored_objects", "Children that are kept in memory, by kind.", self._mirrored, "kind")
+        metrics = self._metrics
+        metrics.queue_depth.set_function(lambda: len(self._queue))
+        metrics.queue_oldest.set_function(lambda: self._queue.oldest_age)
+        metrics.jobs.gauges.read = lambda: count_jobs((record for _, record in self.jobs.items()), utc_now())
+        for kind in {mirror.kind for mirror in self._mirrors.all()}:
+            metrics.watch_age.labels(kind).set_function(partial(self._watch_age_of, kind))
+            metrics.mirrored.labels(kind).set_function(partial(self._size_of, kind))
 
-    def _mirrored(self) -> dict[str, float]:
-        sizes: dict[str, float] = {}
-        for mirror in self._mirrors.all():
-            sizes[mirror.kind] = sizes.get(mirror.kind, 0) + len(mirror)
-        return sizes
+    def _watch_age_of(self, kind: str) -> float:
+        return max(mirror.age for mirror in self._mirrors.all() if mirror.kind == kind)
+
+    def _size_of(self, kind: str) -> int:
+        return sum(len(mirror) for mirror in self._mirrors.all() if mirror.kind == kind)

@@ -26,8 +26,10 @@ log = logging.getLogger(__name__)
 class Recorder:
     """A bounded line of events. Where it is full, or the API server refuses one, it is logged and left out."""
 
-    def __init__(self, cluster: Cluster, instance: str, clock: Callable[[], datetime]) -> None:
-        self._cluster, self._instance, self._clock = cluster, instance, clock
+    def __init__(
+        self, cluster: Cluster, instance: str, clock: Callable[[], datetime], left_out: Callable[[], None]
+    ) -> None:
+        self._cluster, self._instance, self._clock, self._left_out = cluster, instance, clock, left_out
         self._line: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue(WAITING_MAX)
 
     def post(self, job: Mapping[str, Any], notice: Notice) -> None:
@@ -36,6 +38,7 @@ class Recorder:
         try:
             self._line.put_nowait((namespace, self._render(job["metadata"], notice)))
         except asyncio.QueueFull:
+            self._left_out()
             log.warning("event left out, too many wait: %s: %s", notice.reason, notice.message)
 
     async def run(self) -> None:
@@ -45,6 +48,7 @@ class Recorder:
             try:
                 await self._cluster.create(EVENTS, namespace, body)
             except ApiError as error:
+                self._left_out()
                 log.warning("event left out: %s: %s", body["reason"], error)
 
     def _render(self, metadata: Mapping[str, Any], notice: Notice) -> dict[str, Any]:

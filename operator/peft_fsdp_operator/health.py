@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 TICK: Final = 1.0
 LAG_MAX: Final = 10.0
@@ -23,6 +23,8 @@ class Health:
     role: str = "standby"
     is_ready: Callable[[], bool] = field(default=lambda: True)
     watch_age: Callable[[], float] = field(default=lambda: 0.0)
+    saw_lag: Callable[[float], None] = field(default=lambda _: None)
+    """Told once a second by how much the event loop was late."""
     _ticked_at: float = 0.0
 
     async def tick(self) -> None:
@@ -30,6 +32,7 @@ class Health:
         while True:
             self._ticked_at = asyncio.get_running_loop().time()
             await asyncio.sleep(TICK)
+            self.saw_lag(self.lag)
 
     @property
     def lag(self) -> float:
@@ -58,4 +61,4 @@ class Health:
         return web.Response(text=f"{self.role}, {'ready' if ready else 'not ready'}\n", status=200 if ready else 503)
 
     async def _metrics(self, _: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(self.registry), content_type="text/plain")
+        return web.Response(body=generate_latest(self.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -4,9 +4,9 @@ A job is parsed once per generation. Of two versions the newer one is kept, wher
 own status write usually arrives before the watch tells of it.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from peft_fsdp_api.job import InvalidJob, PeftFsdpJob, parse_job
@@ -47,6 +47,8 @@ class JobRecord:
     silent_at: float = float("-inf")
     """When the nodes of unready pods were looked at, and which of them did not answer."""
     silent: Mapping[str, Words] = field(default_factory=dict)
+    restart_since: dict[str, datetime] = field(default_factory=dict)
+    """What the attempt after a failure has yet to reach, and since when it is awaited: for the metrics."""
     _parsed: tuple[int, PeftFsdpJob | InvalidJob] | None = field(default=None, repr=False)
 
     @property
@@ -68,6 +70,11 @@ class JobRecord:
             except InvalidJob as error:
                 self._parsed = self.generation, error
         return self._parsed[1]
+
+    @property
+    def is_known_invalid(self) -> bool:
+        """Whether the job was parsed and breaks the contract."""
+        return self._parsed is not None and isinstance(self._parsed[1], InvalidJob)
 
 
 class Jobs:
@@ -101,7 +108,3 @@ class Jobs:
     def items(self) -> Iterator[tuple[JobKey, JobRecord]]:
         """All jobs, safe against changes while iterating."""
         return iter(list(self._records.items()))
-
-    def phases(self) -> Counter[str]:
-        """How many jobs are in each phase."""
-        return Counter((record.raw.get("status") or {}).get("phase") or "New" for record in self._records.values())

@@ -1,4 +1,7 @@
-"""Log lines for people or for programs. One line per decision, with job, attempt and reason; never a whole object."""
+"""Log lines for people or for programs. One line per decision, with job, attempt and reason; never a whole object.
+
+What an answer of the API server or an admission webhook quotes is not ours to choose, so a message ends somewhere.
+"""
 
 import json
 import logging
@@ -7,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Final, Literal
 
 FACTS: Final = ("job", "attempt", "phase", "reason", "failures")
+MESSAGE_MAX: Final = 2000
 
 
 def set_up_logging(form: Literal["text", "json"], level: str) -> None:
@@ -30,10 +34,19 @@ def _facts(record: logging.LogRecord) -> dict[str, object]:
     return {name: getattr(record, name) for name in FACTS if getattr(record, name, None) is not None}
 
 
+def _message(record: logging.LogRecord) -> str:
+    said = record.getMessage()
+    return said if len(said) <= MESSAGE_MAX else f"{said[:MESSAGE_MAX]}... ({len(said)} characters)"
+
+
 class _Text(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
+    """One line, and a traceback below it where there is one: a line break in a message would look like another line."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
         facts = " ".join(f"{name}={value}" for name, value in _facts(record).items())
-        return f"{super().format(record)} [{facts}]" if facts else super().format(record)
+        record.message = "\\n".join(_message(record).splitlines())
+        line = super().formatMessage(record)
+        return f"{line} [{facts}]" if facts else line
 
 
 class _Json(logging.Formatter):
@@ -42,7 +55,7 @@ class _Json(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _message(record),
             **_facts(record),
         }
         if record.exc_info:

@@ -1,58 +1,75 @@
-"""What the operator tells Prometheus about itself.
+"""What the operator tells Prometheus: every metric of the process is declared here or in `job_metrics`.
 
-Filled by `cluster`, `engine` and `reconcile`, served by `health`.
+Filled by `cluster`, `engine`, `health` and `reconcile`, served by `health`. No label holds a name that users choose, so
+the number of series does not grow with the jobs. docs/metrics.md is generated from these declarations.
 """
 
-from collections.abc import Callable, Iterator
+from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
+
+from peft_fsdp_api import __version__
 
 from .cluster import Request
+from .job_metrics import JobMetrics
 
-PREFIX = "peft_fsdp_operator"
-SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+PREFIX: Final = "peft_fsdp_operator"
+RESULTS: Final = ("done", "retry", "refused", "error")
+SECONDS: Final = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+LAGS: Final = (0.01, 0.1, 1.0, 10.0)
 
 
 class Metrics:
     """All metrics of one process, in a registry of their own."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, which nobody reads
         self.registry = CollectorRegistry()
-        self.passes = Histogram(
-            f"{PREFIX}_pass_duration_seconds",
-            "Duration of a pass.",
-            ["result"],
-            registry=self.registry,
-            buckets=SECONDS,
+        ProcessCollector(registry=self.registry)
+        self._declare_process()
+        self._declare_work()
+        self.jobs = JobMetrics(self.registry)
+
+    def _declare_process(self) -> None:
+        version = self._gauge("build_info", "1; the label is the operator's version.", "version")
+        version.labels(__version__).set(1)
+        self.leader = self._gauge("leader", "1 in the replica that works, 0 in those that stand by.")
+        self.leader.set(0)
+        self.lag = self._histogram("event_loop_lag_seconds", "How late the event loop came round, once a second.", LAGS)
+        self.watch_age = self._gauge(
+            "watch_age_seconds", "Time since the API server last said anything on the watch of a kind.", "kind"
         )
-        self.requests = Histogram(
-            f"{PREFIX}_api_request_duration_seconds",
-            "Requests to the API server; code 0 is no answer.",
-            ["verb", "resource", "code"],
-            registry=self.registry,
-            buckets=SECONDS,
+        self.mirrored = self._gauge("mirrored_objects", "Children of jobs that are kept in memory, by kind.", "kind")
+
+    def _declare_work(self) -> None:
+        self.queue_depth = self._gauge("queue_depth", "Jobs that wait for a pass.")
+        self.queue_oldest = self._gauge("queue_oldest_seconds", "How long the first of them has been waiting.")
+        self.passes = self._histogram(
+            "pass_duration_seconds",
+            "Passes over a job: done, retry (the API server was busy or unreachable), refused by it, or error (a bug).",
+            SECONDS,
+            "result",
         )
-        self.restarts = Counter(
-            "peft_fsdp_job_restarts", "New attempts by the reason of the last end.", ["reason"], registry=self.registry
+        for result in RESULTS:
+            self.passes.labels(result)
+        self.requests = self._histogram(
+            "api_request_duration_seconds",
+            "Requests to the API server; code 0 is no answer. Of a watch, the time to its first byte.",
+            SECONDS,
+            "verb",
+            "resource",
+            "code",
+        )
+        self.events_left_out = Counter(
+            f"{PREFIX}_events_left_out", "Kubernetes Events that could not be posted.", registry=self.registry
         )
 
     def saw_request(self, request: Request) -> None:
         """Count one request."""
         self.requests.labels(request.verb, request.resource, str(request.code)).observe(request.seconds)
 
-    def watch_over(self, name: str, text: str, read: Callable[[], dict[str, float]], label: str = "") -> None:
-        """A gauge that is read when Prometheus asks. With a label, one value per key of what `read` gives."""
-        self.registry.register(_Read(name, text, read, label))
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"{PREFIX}_{name}", text, labels, registry=self.registry)
 
-
-class _Read(Collector):
-    def __init__(self, name: str, text: str, read: Callable[[], dict[str, float]], label: str) -> None:
-        self._name, self._text, self._read, self._label = name, text, read, label
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        family = GaugeMetricFamily(self._name, self._text, labels=[self._label] if self._label else [])
-        for key, value in self._read().items():
-            family.add_metric([key] if self._label else [], value)
-        yield family
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(f"{PREFIX}_{name}", text, labels, buckets=buckets, registry=self.registry)

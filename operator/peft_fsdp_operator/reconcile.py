@@ -22,6 +22,7 @@ from .decide import decide, report_invalid
 from .decision import Decision, Shared
 from .errors import Conflict, NotFound, Refused
 from .events import Recorder
+from .job_metrics import CREATED
 from .jobs import JobKey, JobRecord, Jobs
 from .metrics import Metrics
 from .observe import claims_of, is_fenced, node_silence, see_claim, see_status
@@ -125,14 +126,14 @@ class Reconciler:
         try:
             return node_silence(await self._get_or_none(NODES, None, node))
         except Refused as error:  # an operator confined to namespaces may not read nodes
-            log.warning("cannot tell whether node %s answers: %s", node, error.message)
+            log.debug("cannot tell whether node %s answers: %s", node, error.message)
             return None
 
     async def _is_fenced(self, node: str) -> bool:
         try:
             return is_fenced(await self._get_or_none(NODES, None, node))
         except Refused as error:  # an operator confined to namespaces may not read nodes: it waits for the pods
-            log.warning("cannot tell whether node %s is gone: %s", node, error.message)
+            log.debug("cannot tell whether node %s is gone: %s", node, error.message)
             return False
 
     async def _look_at_claims(self, job: PeftFsdpJob) -> tuple[ClaimSeen, ...]:
@@ -171,8 +172,7 @@ class Reconciler:
 
     def _tell(self, key: JobKey, record: JobRecord, decision: Decision, before: JobStatus, after: JobStatus) -> None:
         """Log, count and post what has just been written."""
-        if after.phase is Phase.RESTARTING and before.phase is not Phase.RESTARTING:
-            self.metrics.restarts.labels(decision.reason).inc()
+        self.metrics.jobs.saw_status(record, decision.reason, before, after, self.clock())
         if after.phase is not before.phase or decision.notice is not None:
             facts = {"job": str(key), "attempt": after.attempt, "phase": after.phase, "reason": decision.reason}
             log.info("%s", decision.message, extra=facts)
@@ -192,6 +192,8 @@ class Reconciler:
         record.refusal = await self.children.make(
             job, decision.status, decision.create, decision.shared is Shared.ENSURE, now
         )
+        if decision.create and record.refusal is None:
+            self.metrics.jobs.saw_gang(record, CREATED, self.clock())
         return bool(decision.create) or record.refusal != had
 
 

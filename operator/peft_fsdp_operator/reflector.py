@@ -40,13 +40,13 @@ class Reflector(Generic[T]):
         self._objects: dict[tuple[str, str], T] = {}
         self._by_owner: dict[str, dict[str, T]] = {}
         self._version = "0"
-        self._heard_at = asyncio.get_running_loop().time()
+        self._heard_at: float | None = None
         self.synced = asyncio.Event()
 
     @property
     def age(self) -> float:
-        """Seconds since the API server last said anything, bookmarks included."""
-        return asyncio.get_running_loop().time() - self._heard_at
+        """Seconds since the API server last said anything, bookmarks included; 0 in a replica that stands by."""
+        return 0.0 if self._heard_at is None else asyncio.get_running_loop().time() - self._heard_at
 
     @property
     def kind(self) -> str:
@@ -72,6 +72,7 @@ class Reflector(Generic[T]):
     async def run(self) -> None:
         """List, watch, and begin again when the watch breaks. Ends only by cancellation."""
         failures = 0
+        self._hear()
         while True:
             try:
                 if self._version == "0":

@@ -3,8 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
 
-from dev.chart.helm import CHART, NAMESPACE, RELEASE, run_helm
+import yaml
+
+from dev.chart.helm import CHART, NAMESPACE, RELEASE, run_helm, template
 from dev.cluster.instance import Cluster, control_plane
 
 RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
@@ -37,3 +40,12 @@ def chart_cluster(name: str) -> Iterator[Release]:
         release = Release(cluster)
         release.namespace(NAMESPACE)
         yield release
+
+
+def granted(*values: str) -> set[tuple[str, str, str]]:
+    """(API group, resource, verb) of all roles that the chart binds to the operator."""
+    manifests = [one for one in yaml.safe_load_all(template(*IMAGES, *values)) if one]
+    bound = {one["roleRef"]["name"] for one in manifests if one["kind"].endswith("RoleBinding")}
+    roles = [one for one in manifests if one["kind"].endswith("Role") and one["metadata"]["name"] in bound]
+    rules = [rule for role in roles for rule in role["rules"]]
+    return {right for rule in rules for right in product(rule["apiGroups"], rule["resources"], rule["verbs"])}

@@ -73,7 +73,7 @@ def test_a_kept_crd_is_taken_over_by_the_next_install(release):
 def test_every_option_is_accepted_by_the_api_server(release):
     for name in ("team-a", "team-b"):
         release.namespace(name)
-    options = "watchNamespaces={team-a,team-b},replicas=2,networkPolicy.enabled=true"
+    options = "watchNamespaces={team-a,team-b},replicas=2,networkPolicy.enabled=true,dashboard.enabled=true"
     release.install("--set", options, "--set", "networkPolicy.jobNamespaces={team-a}")
     names = installed(release)
     assert "networkpolicy.networking.k8s.io/peft-fsdp-operator-jobs" in names

@@ -5,16 +5,15 @@ import os
 import subprocess
 import sys
 from contextlib import contextmanager
-from itertools import product
 from pathlib import Path
 
 import pytest
 import yaml
 
-from dev.chart.helm import NAMESPACE, template
+from dev.chart.helm import NAMESPACE
 from peft_fsdp_api.names import API_VERSION, KIND
 from tests.apiserver.audit import asked_by
-from tests.apiserver.chart_release import IMAGES, Release, chart_cluster
+from tests.apiserver.chart_release import Release, chart_cluster, granted
 from tests.apiserver.gang import bind, get, set_running, set_succeeded, wait_for
 
 pytestmark = pytest.mark.apiserver
@@ -52,13 +51,18 @@ def claim() -> str:
 
 @contextmanager
 def running_operator(release: Release, folder: Path, *arguments: str):
-    """The operator as a process, logged in as the chart's ServiceAccount."""
+    """The operator as a process, logged in as the chart's ServiceAccount; its token is in no line of its log."""
     token = release.cluster.kubectl("create", "token", ACCOUNT, "-n", NAMESPACE).strip()
     config = yaml.safe_load(release.cluster.kubeconfig.read_text())
     config["contexts"][0]["context"]["namespace"] = NAMESPACE
     config["users"] = [{"name": user["name"], "user": {"token": token}} for user in config["users"]]
     (folder / "kubeconfig").write_text(yaml.safe_dump(config))
-    flags = ["--trainer-image=registry.example.com/trainer:1", f"--metrics-port={PORT}", *arguments]
+    flags = [
+        "--trainer-image=registry.example.com/trainer:1",
+        f"--metrics-port={PORT}",
+        "--log-level=debug",
+        *arguments,
+    ]
     command = [str(Path(sys.executable).with_name("peft-fsdp-operator")), "run", *flags]
     with (folder / "operator.log").open("wb") as log:
         environment = {**os.environ, "KUBECONFIG": str(folder / "kubeconfig")}
@@ -67,7 +71,9 @@ def running_operator(release: Release, folder: Path, *arguments: str):
         yield
     finally:
         process.terminate()
-        assert process.wait(timeout=30) in (0, -15), (folder / "operator.log").read_text()[-3000:]
+        ended, said = process.wait(timeout=30), (folder / "operator.log").read_text()
+        assert ended in (0, -15), said[-3000:]
+        assert token not in said
 
 
 def live_through(release: Release, namespace: str, node: str | None) -> None:
@@ -122,15 +128,6 @@ def events(release: Release, namespace: str) -> set[str]:
     return {event["reason"] for event in items if event["involvedObject"]["kind"] == KIND}
 
 
-def granted(*values: str) -> set[tuple[str, str, str]]:
-    """(API group, resource, verb) of all roles that the chart binds to the operator."""
-    manifests = [one for one in yaml.safe_load_all(template(*IMAGES, *values)) if one]
-    bound = {one["roleRef"]["name"] for one in manifests if one["kind"].endswith("RoleBinding")}
-    roles = [one for one in manifests if one["kind"].endswith("Role") and one["metadata"]["name"] in bound]
-    rules = [rule for role in roles for rule in role["rules"]]
-    return {right for rule in rules for right in product(rule["apiGroups"], rule["resources"], rule["verbs"])}
-
-
 @pytest.fixture(scope="module")
 def release():
     with chart_cluster("chart-rights-tests") as release:
@@ -138,14 +135,14 @@ def release():
 
 
 @pytest.mark.parametrize(
-    ("values", "arguments", "node"),
+    ("values", "arguments", "node", "refused"),
     [
-        ([], [], "node-that-is-gone"),
-        (["--set", "watchNamespaces={team-a}"], ["--namespace=team-a"], None),
+        ([], [], "node-that-is-gone", []),
+        (["--set", "watchNamespaces={team-a}"], ["--namespace=team-a"], None, [("get", "nodes")]),
     ],
     ids=["cluster-wide", "in one namespace"],
 )
-def test_nothing_is_refused_and_nothing_is_granted_for_nothing(release, tmp_path, values, arguments, node):
+def test_nothing_is_refused_and_nothing_is_granted_for_nothing(release, tmp_path, values, arguments, node, refused):
     before = len(list(asked_by(USER, release.cluster.audit_log)))
     namespace = release.namespace("team-a" if arguments else "anywhere")
     release.install(*values)
@@ -153,7 +150,9 @@ def test_nothing_is_refused_and_nothing_is_granted_for_nothing(release, tmp_path
     with running_operator(release, tmp_path, *arguments):
         live_through(release, namespace, node)
     asked = list(asked_by(USER, release.cluster.audit_log))[before:]
-    assert [one for one in asked if one.code in (401, 403)] == []
-    used = {(one.group, one.resource, one.verb) for one in asked if one.resource}
+    # An operator that is confined to namespaces looks once whether it may read nodes, and says what follows.
+    assert [(one.verb, one.resource) for one in asked if one.code in (401, 403)] == refused
+    assert ("no right to read nodes" in (tmp_path / "operator.log").read_text()) == bool(refused)
+    used = {(one.group, one.resource, one.verb) for one in asked if one.resource and one.code not in (401, 403)}
     assert granted(*values) - used == set(SPARED)
     assert {"AttemptStarted", "Succeeded"} <= events(release, namespace)

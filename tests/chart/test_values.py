@@ -20,7 +20,7 @@ def test_the_file_holds_the_models_defaults():
 
 def test_every_value_follows_its_comment():
     lines = [line.strip() for line in values_file().splitlines()]
-    blocks = {"requests:", "cpu: 50m", "memory: 128Mi", "limits:", "memory: 512Mi"}
+    blocks = {"requests:", "cpu: 50m", "memory: 128Mi", "limits:", "memory: 512Mi", "grafana_dashboard: '1'"}
     keys = [(above, line) for above, line in pairwise(lines) if re.match(r"\w+:", line)]
     assert len(keys) > 30
     assert [line for above, line in keys if not above.startswith("#") and line not in blocks] == []

@@ -2,6 +2,7 @@
 
 from .client import Cluster, Request
 from .credentials import Credentials, find_credentials
+from .foreign_requests import count_requests
 from .resources import CLAIMS, CONFIGMAPS, EVENTS, JOBS, LEASES, NODES, PODS, RIGHTS, SERVICES, Resource
 from .session import open_session
 
@@ -19,6 +20,7 @@ __all__ = [
     "Credentials",
     "Request",
     "Resource",
+    "count_requests",
     "find_credentials",
     "open_session",
 ]

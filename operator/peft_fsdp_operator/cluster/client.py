@@ -45,7 +45,7 @@ class Cluster:
     ) -> None:
         self.session = session
         self._server = server
-        self._seen = seen
+        self.seen = seen
         self._writes = asyncio.Semaphore(WRITES_AT_ONCE)
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
@@ -80,15 +80,18 @@ class Cluster:
         }
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=WATCH_SILENCE)
         url = self._server + resource.path(namespace)
-        started = asyncio.get_running_loop().time()
+        started, code = asyncio.get_running_loop().time(), 0
         try:
             async with self.session.get(url, params=query, timeout=timeout) as response:
-                self._seen(Request("watch", resource.plural, response.status, _since(started)))
+                code = response.status
+                self.seen(Request("watch", resource.plural, response.status, _since(started)))
                 if response.status != 200:
                     raise await _error(response)
                 async for line in _lines(response.content):
                     yield _event(orjson.loads(line))
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            if not code:
+                self.seen(Request("watch", resource.plural, code, _since(started)))
             raise Unavailable(0, "Disconnected", f"watch of {resource.plural}: {_words(error)}") from error
 
     async def create(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> Object:
@@ -167,7 +170,7 @@ class Cluster:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unavailable(0, "Unreachable", f"{verb} {path}: {_words(error)}") from error
         finally:
-            self._seen(Request(verb, label or resource.plural, code, _since(started)))
+            self.seen(Request(verb, label or resource.plural, code, _since(started)))
 
 
 async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:

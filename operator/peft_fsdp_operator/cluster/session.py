@@ -4,7 +4,7 @@ Opened by `handlers`, once for ourselves and once for kopf, which closes its own
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -22,7 +22,11 @@ REQUEST_TIMEOUT: Final = 30.0
 Handler = Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]]
 
 
-def open_session(credentials: Credentials, shared: aiohttp.BaseConnector | None = None) -> aiohttp.ClientSession:
+def open_session(
+    credentials: Credentials,
+    shared: aiohttp.BaseConnector | None = None,
+    traces: Sequence[aiohttp.TraceConfig] = (),
+) -> aiohttp.ClientSession:
     """A session that is logged in; whoever gets it closes it. Must be called inside the event loop.
 
     With the connections of another session it leaves them open at its end.
@@ -38,6 +42,7 @@ def open_session(credentials: Credentials, shared: aiohttp.BaseConnector | None 
         headers={"User-Agent": f"peft-fsdp-operator/{version('peft-fsdp-job')}"},
         timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT),
         middlewares=(_bearer(credentials),) if credentials.token or credentials.token_file else (),
+        trace_configs=list(traces),
         raise_for_status=False,
     )
 

@@ -4,6 +4,7 @@ namespaces of their own for those that stop, start and double the operator."""
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -12,6 +13,11 @@ import pytest_asyncio
 from dev.cluster.instance import Cluster as Instance
 from peft_fsdp_operator.cluster import CLAIMS, Cluster, find_credentials, open_session
 from tests.apiserver.operator.world import World, operator_process
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The look at everything that was asked of the API server comes last."""
+    items.sort(key=lambda item: item.path == Path(__file__).with_name("test_rights.py"))
 
 
 @pytest.fixture(scope="session")

@@ -15,9 +15,9 @@ from peft_fsdp_api.progress import Progress, RankProgress
 PREFIX: Final = "peft_fsdp_trainer"
 
 RANK_GAUGES: Final = (
-    ("stage_done", "Units of the rank's stage that are done: steps, rows, layers or bytes", "done"),
-    ("memory_bytes", "Memory in use: of the device, or resident on a CPU", "memory_bytes"),
-    ("memory_peak_bytes", "Highest memory so far", "memory_peak_bytes"),
+    ("stage_done", "Units of the rank's stage that are done: steps, rows, layers or bytes.", "done"),
+    ("memory_bytes", "Memory in use: of the device, or resident on a CPU.", "memory_bytes"),
+    ("memory_peak_bytes", "Highest memory so far.", "memory_peak_bytes"),
 )
 
 
@@ -30,13 +30,13 @@ class ProgressCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """All gauges; what is not known yet is left out."""
-        yield GaugeMetricFamily(f"{PREFIX}_attempt", "Attempt the pod belongs to", value=self._progress.attempt)
+        yield GaugeMetricFamily(f"{PREFIX}_attempt", "Attempt the pod belongs to.", value=self._progress.attempt)
         yield from self._training()
         ranks = self._progress.ranks
         for name, text, attribute in RANK_GAUGES:
             yield _by_rank(name, text, ranks, attrgetter(attribute))
-        yield _by_rank("heartbeat_age_seconds", "Time since the rank last got something done", ranks, self._age)
-        stages = GaugeMetricFamily(f"{PREFIX}_stage", "1 for the stage the rank is in", labels=["rank", "stage"])
+        yield _by_rank("heartbeat_age_seconds", "Time since the rank last got something done.", ranks, self._age)
+        stages = GaugeMetricFamily(f"{PREFIX}_stage", "1 for the stage the rank is in.", labels=["rank", "stage"])
         for rank in ranks:
             stages.add_metric([str(rank.rank), rank.stage], 1)
         yield stages
