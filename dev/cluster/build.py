@@ -11,7 +11,7 @@ from dev.cluster.errors import ClusterError
 from dev.cluster.layout import bin_dir, cache_dir
 from dev.cluster.preflight import check_go
 from dev.cluster.progress import run_logged, say, step
-from dev.cluster.versions import GO_MODULE, Component, components
+from dev.cluster.versions import Component, components
 
 
 def build(names: Iterable[str] = ()) -> None:
@@ -39,8 +39,8 @@ def content_key(component: Component) -> str:
     """Changes whenever a rebuild could give another program."""
     digest = hashlib.sha256(repr(component).encode())
     if component.package.startswith("./"):
-        sources = sorted((GO_MODULE / component.package).glob("*.go"))
-        for path in (GO_MODULE / "go.mod", GO_MODULE / "go.sum", *sources):
+        sources = sorted((component.module / component.package).glob("*.go"))
+        for path in (component.module / "go.mod", component.module / "go.sum", *sources):
             digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -61,7 +61,7 @@ def _build(component: Component) -> None:
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
     with step(title):
-        run_logged(_command(component, staging), log, title, env=_environment(staging), cwd=GO_MODULE)
+        run_logged(_command(component, staging), log, title, env=_environment(staging), cwd=component.module)
     # Only a finished program takes the name; running instances keep the file they were started from.
     (staging / component.name).replace(bin_dir() / component.name)
     staging.rmdir()

@@ -1,24 +1,27 @@
 """The programs that are built from source, with their versions.
 
-Kubernetes and etcd have theirs in go/go.mod, where their dependencies are locked too; the others carry theirs here.
+Kubernetes and etcd have theirs in go/go.mod, where their dependencies are locked too, and so have our own programs in
+their modules; the others carry theirs here.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 GO_MODULE = Path(__file__).parent / "go"
+GITOPS_MODULE = Path(__file__).parents[1] / "gitops" / "go"
 
 
 @dataclass(frozen=True)
 class Component:
-    """`package` is a folder of our Go module (`./name`) or a `path@version` that `go install` takes."""
+    """`package` is a folder of one of our Go modules (`./name`) or a `path@version` that `go install` takes."""
 
     name: str
     package: str
     linker_flags: str = ""
     links: tuple[str, ...] = ()
     cold_build: str = "1 minute"
+    module: Path = field(default=GO_MODULE, repr=False)
 
 
 def components() -> dict[str, Component]:
@@ -39,6 +42,7 @@ def components() -> dict[str, Component]:
         Component("helm", "helm.sh/helm/v3/cmd/helm@v3.22.0"),
         Component("kwok", "sigs.k8s.io/kwok/cmd/kwok@v0.8.0"),
         Component("coredns", "github.com/coredns/coredns@v1.15.0", cold_build="2 minutes"),
+        Component("gitops-verdict", "./verdict", cold_build="20 seconds", module=GITOPS_MODULE),
     ]
     return {component.name: component for component in all_components}
 

@@ -1,7 +1,8 @@
 """Conditions from a decision: what kstatus, Argo CD and `kubectl wait` read. Pure; called by `reconcile`.
 
-kstatus: Reconciling means in progress, Stalled means failed, Ready=True means done or running well. So exactly one of
-the three is true at any time, or none while a run loads.
+kstatus: Reconciling means in progress, Stalled means failed, Ready=True means that what the spec asks for is the case:
+the job is done, runs well, or rests because the spec says so (without that, a suspended job would be in progress for
+ever). So exactly one of the three is true at any time, or none while a run loads.
 """
 
 from datetime import datetime
@@ -52,13 +53,14 @@ def _latched(old: dict[str, Condition]) -> tuple[str, str] | None:
 
 def _values(status: JobStatus, is_stuck: bool) -> dict[ConditionType, bool]:
     failed, complete = status.phase is Phase.FAILED, status.phase is Phase.SUCCEEDED
+    suspended = status.phase is Phase.SUSPENDED
     return {
-        ConditionType.READY: not is_stuck and (complete or _trains(status)),
+        ConditionType.READY: not is_stuck and (complete or suspended or _trains(status)),
         ConditionType.RECONCILING: not is_stuck and status.phase in IN_PROGRESS,
         ConditionType.STALLED: is_stuck or failed,
         ConditionType.COMPLETE: complete,
         ConditionType.FAILED: failed,
-        ConditionType.SUSPENDED: status.phase is Phase.SUSPENDED,
+        ConditionType.SUSPENDED: suspended,
     }
 
 

@@ -26,7 +26,7 @@ def values(written):
         (Phase.RUNNING, {"progress": TRAINS}, {"Ready"}),
         (Phase.RESTARTING, {"progress": TRAINS}, {"Reconciling"}),
         (Phase.SUSPENDING, {}, {"Reconciling"}),
-        (Phase.SUSPENDED, {}, {"Suspended"}),
+        (Phase.SUSPENDED, {}, {"Ready", "Suspended"}),
         (Phase.SUCCEEDED, {}, {"Ready", "Complete"}),
         (Phase.FAILED, {}, {"Stalled", "Failed"}),
     ],

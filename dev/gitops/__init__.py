@@ -1,0 +1,1 @@
+"""GitOps: a program that asks kstatus and Lua scripts about objects."""

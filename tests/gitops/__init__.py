@@ -1,0 +1,1 @@
+"""What GitOps tools make of a job, asked of these tools themselves."""
