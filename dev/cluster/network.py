@@ -4,6 +4,7 @@ One full cluster per machine: kube-proxy's chains have fixed names.
 """
 
 import json
+from pathlib import Path
 
 from dev.cluster.command import run, succeeds
 from dev.cluster.errors import ClusterError
@@ -35,13 +36,28 @@ def check_no_other_cluster() -> None:
 def start_network(layout: Layout) -> None:
     if not succeeds("ip", "link", "show", BRIDGE):
         run("ip", "link", "add", BRIDGE, "type", "bridge")
-    run("ip", "address", "replace", f"{NODE_ADDRESS}/16", "dev", BRIDGE)
+    add_address(NODE_ADDRESS)
     run("ip", "link", "set", BRIDGE, "up")
     for table, chain, rule in _RULES:
         arguments = [chain, *rule.split(), "-m", "comment", "--comment", RULE_MARK]
         if not succeeds("iptables", "-w", "-t", table, "-C", *arguments):
             run("iptables", "-w", "-t", table, "-A", *arguments)
     layout.configure("cni/10-pods.conflist", _cni_configuration(layout))
+
+
+def add_address(address: str) -> None:
+    """A node's address on the bridge."""
+    run("ip", "address", "replace", f"{address}/16", "dev", BRIDGE)
+
+
+def remove_address(address: str) -> None:
+    if succeeds("ip", "link", "show", BRIDGE) and address in run("ip", "address", "show", "dev", BRIDGE):
+        run("ip", "address", "delete", f"{address}/16", "dev", BRIDGE)
+
+
+def cni_folder(layout: Layout) -> Path:
+    """Where containerd reads how a pod is connected. One file for all nodes: they give out one range of addresses."""
+    return layout.configuration / "cni"
 
 
 def remove_network() -> None:
