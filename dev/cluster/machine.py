@@ -41,8 +41,10 @@ def silence_node(node: Node) -> None:
 
 
 def kill_node(node: Node, patience: float = _NO_POWER) -> None:
-    """As if somebody pulled the plug: kubelet first, so that it cannot tell of its pods' end, and nothing is left."""
+    """As if somebody pulled the plug: nobody is told. The kubelet cannot report its pods' end, and their network goes
+    before them, or the kernel, which lives on, would close their connections."""
     processes.stop(node.layout, node.program(kubelet.PROGRAM), patience)
+    network.unplug(pod_pids(node))
     processes.stop(node.layout, node.program(container_runtime.PROGRAM), patience)
     cleanup.kill_all(partial(pod_pids, node))
     cleanup.kill_all(partial(cleanup.shim_pids, node))

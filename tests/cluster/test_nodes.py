@@ -11,7 +11,7 @@ from tests.cluster.runs import Runs
 pytestmark = pytest.mark.cluster
 
 NODE = "node-2"
-STEPS = 100
+STEPS = 60
 MINUTES = 4 * 60.0
 
 
@@ -40,12 +40,12 @@ def test_a_drained_and_then_a_dead_node_cost_one_attempt_each(
     assert "resumed from" in runs.kubectl("logs", f"{name}-2-0")
 
     stop_node(one_machine.name, second_node)
-    told = runs.wait(name, lambda status: status.get("waiting", {}).get("reason") in ("NodeNotReady", "Terminating"))
+    told = runs.wait(name, lambda status: status.get("waiting", {}).get("reason") == "NodeNotReady")
     assert second_node in told["waiting"]["message"]
     assert told["attempt"] == 2
     runs.target.run("delete", "node", second_node)
     lost = runs.wait(name, lambda status: status.get("attempt") == 3)["lastFailure"]
-    assert (lost["node"], lost["reason"]) == (second_node, "NodeLost")
+    assert lost["reason"] in ("NodeLost", "LostPeer")
     start_node(one_machine.name, second_node)
 
     ended = runs.wait_for_phase(name, "Succeeded", timeout=MINUTES)
