@@ -4,20 +4,17 @@
 """
 
 import contextlib
-import errno
 import os
 import shutil
 import signal
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from dev.cluster.command import run
-from dev.cluster.container_runtime import image_root, socket
 from dev.cluster.layout import Layout
+from dev.cluster.node import Node
 from dev.cluster.progress import wait_until
 
-_CGROUP = "kubepods"
 _SHIM_SOCKETS = Path("/run/containerd/s")
 _CNI_RESULTS = Path("/var/lib/cni/results")
 # Not below --root-dir: the address of the device plugin service is a constant.
@@ -25,15 +22,9 @@ _KUBELET_PLUGINS = Path("/var/lib/kubelet/device-plugins")
 _CONTAINER_LOGS = Path("/var/log/containers")
 
 
-def kill_pods(layout: Layout) -> None:
-    """Every process in the node's pod cgroups, then containerd's shims, which outlive it and hold the mounts."""
-    _kill_all(_pod_pids)
-    _kill_all(lambda: _shim_pids(layout))
-
-
-def unmount_all(layout: Layout) -> None:
+def unmount_below(*folders: Path) -> None:
     """Deepest first: secrets and tokens, overlays, network namespaces, shared memory."""
-    below = (f"{layout.root}/", f"{image_root()}/")
+    below = tuple(f"{folder}/" for folder in folders)
     for point in sorted(mount_points(Path("/proc/self/mounts").read_text(), below), key=len, reverse=True):
         run("umount", "-l", point)
 
@@ -44,21 +35,20 @@ def mount_points(mounts: str, below: tuple[str, ...]) -> list[str]:
     return [point for point in points if point.startswith(below)]
 
 
-def remove_cgroups() -> None:
-    for folder in _pod_cgroups():
-        wait_until(partial(_removed, folder), f"the cgroup {folder} is empty", 20)
-
-
-def remove_stray_files(layout: Layout) -> None:
+def remove_stray_files(node: Node) -> None:
     """What containerd, CNI and the kubelet write outside the folders that they were given."""
-    for sandbox in (layout.root / "containerd/io.containerd.runtime.v2.task/k8s.io").glob("*"):
+    for sandbox in (node.socket.parent / "io.containerd.runtime.v2.task/k8s.io").glob("*"):
         if (sandbox / "address").exists():
             Path((sandbox / "address").read_text().removeprefix("unix://")).unlink(missing_ok=True)
         for path in _CNI_RESULTS.glob(f"*-{sandbox.name}-*"):
             path.unlink()
     for link in _CONTAINER_LOGS.glob("*.log"):
-        if link.is_symlink() and link.readlink().is_relative_to(layout.root):
+        if link.is_symlink() and link.readlink().is_relative_to(node.home):
             link.unlink()
+
+
+def remove_shared_folders() -> None:
+    """Folders that containerd, CNI and kubelets of all nodes made, where nobody else put anything into them."""
     (_KUBELET_PLUGINS / "kubelet.sock").unlink(missing_ok=True)
     for folder in (
         _KUBELET_PLUGINS,
@@ -78,22 +68,9 @@ def remove_state(layout: Layout) -> None:
         shutil.rmtree(layout.root)
 
 
-def _pod_cgroups() -> list[Path]:
-    """All of them, in every hierarchy, children before parents."""
-    roots = [Path(line.split()[1]) for line in Path("/proc/self/mounts").read_text().splitlines() if " cgroup" in line]
-    folders = [folder for root in roots if (root / _CGROUP).is_dir() for folder in (root / _CGROUP).rglob("*")]
-    folders += [root / _CGROUP for root in roots if (root / _CGROUP).is_dir()]
-    return sorted((folder for folder in folders if folder.is_dir()), key=lambda folder: -len(folder.parts))
-
-
-def _pod_pids() -> set[int]:
-    lists = (folder / "cgroup.procs" for folder in _pod_cgroups())
-    return {int(pid) for path in lists if path.exists() for pid in path.read_text().split()}
-
-
-def _shim_pids(layout: Layout) -> set[int]:
-    """Shims carry the socket of their containerd on their command line, which tells ours from others'."""
-    address = str(socket(layout)).encode()
+def shim_pids(node: Node) -> set[int]:
+    """containerd's shims outlive it and hold mounts. Their command line names its socket, which tells ours apart."""
+    address = str(node.socket).encode()
     found = set()
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -105,7 +82,9 @@ def _shim_pids(layout: Layout) -> set[int]:
     return found
 
 
-def _kill_all(find: Callable[[], set[int]]) -> None:
+def kill_all(find: Callable[[], set[int]]) -> None:
+    """Kill what `find` finds until it finds nothing."""
+
     def none_left() -> bool:
         left = find()
         for pid in left:
@@ -114,16 +93,3 @@ def _kill_all(find: Callable[[], set[int]]) -> None:
         return not left
 
     wait_until(none_left, "all processes of pods are gone", 20)
-
-
-def _removed(folder: Path) -> bool:
-    """A cgroup can be removed a moment after its last process is gone."""
-    try:
-        folder.rmdir()
-    except FileNotFoundError:
-        return True
-    except OSError as error:
-        if error.errno == errno.EBUSY:
-            return False
-        raise
-    return True

@@ -7,6 +7,7 @@ from dev.cluster import instance
 from dev.cluster.build import build
 from dev.cluster.errors import ClusterError
 from dev.cluster.layout import Layout, bin_dir
+from dev.cluster.node import NUMBERS
 from dev.cluster.progress import say, step
 from dev.cluster.status import describe_instances
 
@@ -31,13 +32,18 @@ def _up(options: argparse.Namespace) -> None:
         if options.control_plane_only:
             cluster = instance.up_control_plane(name, audit=not options.no_audit)
         else:
-            cluster = instance.up_full(name, gpus=options.gpus)
+            cluster = instance.up_full(name, gpus=options.gpus, nodes=options.nodes)
     say(f"export KUBECONFIG={cluster.kubeconfig}")
 
 
 def _kwok(options: argparse.Namespace) -> None:
     with step(f"starting {options.nodes} fake nodes"):
         instance.add_fake_nodes(options.name, options.nodes, options.gpus)
+
+
+def _stop_node(options: argparse.Namespace) -> None:
+    with step(f"stopping {options.node}"):
+        instance.stop_node(options.name, options.node, options.only_kubelet)
 
 
 def _volume(options: argparse.Namespace) -> None:
@@ -73,13 +79,21 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--name", help="(default: main, or control-plane with --control-plane-only)")
     up.add_argument("--control-plane-only", action="store_true", help="no node: an API server in seconds")
     up.add_argument("--no-audit", action="store_true", help="no audit log (control plane only)")
-    up.add_argument("--gpus", type=int, default=0, help="nvidia.com/gpu that the real node claims to have")
+    up.add_argument("--gpus", type=int, default=0, help="nvidia.com/gpu that each real node claims to have")
+    up.add_argument("--nodes", type=int, choices=NUMBERS, default=1, help="real nodes (default: %(default)s)")
     up.set_defaults(run=_up)
 
     kwok = commands.add_parser("kwok", parents=[named], help="add fake nodes to a running instance")
     kwok.add_argument("nodes", type=int)
     kwok.add_argument("--gpus", type=int, default=0, help="nvidia.com/gpu of each")
     kwok.set_defaults(run=_kwok)
+
+    stop = commands.add_parser(
+        "stop-node", parents=[named], help="kill a node with its pods; `up --nodes 2` repairs it"
+    )
+    stop.add_argument("node")
+    stop.add_argument("--only-kubelet", action="store_true", help="the node falls silent, its pods go on working")
+    stop.set_defaults(run=_stop_node)
 
     volume = commands.add_parser("volume", parents=[named], help="make a claim with a volume; prints its folder")
     volume.add_argument("claim")

@@ -1,14 +1,12 @@
-"""containerd with its own root, state and socket, so that a containerd the machine already runs is not touched.
+"""A node's containerd, with its own root, state and socket: one that the machine already runs is not touched.
 
-The root (images, unpacked layers) is cache and outlives `down`; containers in it do not.
+The root (images, unpacked layers) outlives a start; containers in it do not.
 """
-
-from pathlib import Path
 
 from dev.cluster import processes
 from dev.cluster.command import run, succeeds
-from dev.cluster.layout import Layout, cache_dir
-from dev.cluster.network import PLUGINS
+from dev.cluster.network import PLUGINS, cni_folder
+from dev.cluster.node import Node
 from dev.cluster.pause_image import PAUSE_IMAGE, pause_archive
 from dev.cluster.progress import wait_until
 
@@ -16,55 +14,48 @@ PROGRAM = "containerd"
 _NAMESPACE = "k8s.io"
 
 
-def image_root() -> Path:
-    return cache_dir() / "containerd"
-
-
-def socket(layout: Layout) -> Path:
-    return layout.root / "containerd" / "containerd.sock"
-
-
-def start_containerd(layout: Layout, fresh: bool) -> None:
-    """`fresh` when no kubelet of this instance ran yet: containers in the cached root belong to a life before."""
-    image_root().mkdir(parents=True, exist_ok=True)
-    configuration = layout.configure("containerd.toml", _configuration(layout))
-    processes.start(layout, PROGRAM, ["/usr/bin/containerd", f"--config={configuration}"])
-    wait_until(lambda: _answers(layout), "containerd answers", 60, layout.log(PROGRAM))
+def start_containerd(node: Node, fresh: bool) -> None:
+    """`fresh` when no kubelet of this node ran yet: containers in the root belong to a life before."""
+    program = node.program(PROGRAM)
+    node.image_root.mkdir(parents=True, exist_ok=True)
+    configuration = node.layout.configure(f"{program}.toml", _configuration(node))
+    processes.start(node.layout, program, ["/usr/bin/containerd", f"--config={configuration}"])
+    wait_until(lambda: _answers(node), f"containerd of {node.name} answers", 60, node.layout.log(program))
     if fresh:
-        _remove_containers(layout)
-    if PAUSE_IMAGE not in ctr(layout, "images", "list", "-q").split():
-        ctr(layout, "images", "import", str(pause_archive()))
+        _remove_containers(node)
+    if PAUSE_IMAGE not in ctr(node, "images", "list", "-q").split():
+        ctr(node, "images", "import", str(pause_archive()))
 
 
-def ctr(layout: Layout, *arguments: str) -> str:
-    return run("ctr", f"--address={socket(layout)}", f"--namespace={_NAMESPACE}", *arguments)
+def ctr(node: Node, *arguments: str) -> str:
+    return run("ctr", f"--address={node.socket}", f"--namespace={_NAMESPACE}", *arguments)
 
 
-def _answers(layout: Layout) -> bool:
-    processes.must_be_running(layout, PROGRAM)
-    return succeeds("ctr", f"--address={socket(layout)}", "version")
+def _answers(node: Node) -> bool:
+    processes.must_be_running(node.layout, node.program(PROGRAM))
+    return succeeds("ctr", f"--address={node.socket}", "version")
 
 
-def _remove_containers(layout: Layout) -> None:
-    leftover = ctr(layout, "containers", "list", "-q").split()
+def _remove_containers(node: Node) -> None:
+    leftover = ctr(node, "containers", "list", "-q").split()
     if leftover:
-        ctr(layout, "containers", "delete", *leftover)
+        ctr(node, "containers", "delete", *leftover)
 
 
-def _configuration(layout: Layout) -> str:
+def _configuration(node: Node) -> str:
     cri = 'plugins."io.containerd.grpc.v1.cri"'
     unused = ("aufs", "btrfs", "devmapper", "zfs")
     return f"""\
 version = 2
-root = "{image_root()}"
-state = "{socket(layout).parent}"
+root = "{node.image_root}"
+state = "{node.socket.parent}"
 disabled_plugins = [{", ".join(f'"io.containerd.snapshotter.v1.{name}"' for name in unused)}]
 
 [grpc]
-  address = "{socket(layout)}"
+  address = "{node.socket}"
 
 [plugins."io.containerd.internal.v1.opt"]
-  path = "{layout.root / "opt"}"
+  path = "{node.home / "opt"}"
 
 [{cri}]
   sandbox_image = "{PAUSE_IMAGE}"
@@ -83,9 +74,9 @@ disabled_plugins = [{", ".join(f'"io.containerd.snapshotter.v1.{name}"' for name
 
 [{cri}.containerd.runtimes.runc.options]
   SystemdCgroup = false
-  Root = "{layout.root / "runc"}"
+  Root = "{node.home / "runc"}"
 
 [{cri}.cni]
   bin_dir = "{PLUGINS}"
-  conf_dir = "{layout.configuration / "cni"}"
+  conf_dir = "{cni_folder(node.layout)}"
 """

@@ -9,6 +9,8 @@ from dev.cluster.layout import Layout, bin_dir
 from dev.cluster.progress import wait_until
 from dev.cluster.record import LOOPBACK, Record
 
+NODE_PATIENCE = "16s"
+
 
 def start_controllers(layout: Layout, record: Record) -> None:
     processes.start(layout, "kube-controller-manager", _controller_manager(layout, record))
@@ -29,9 +31,12 @@ def wait_for_controllers(layout: Layout, record: Record) -> None:
 
 def _controller_manager(layout: Layout, record: Record) -> list[str]:
     pki = layout.certificates
+    # With real nodes: how long one may be silent before it counts as unreachable (50 s where nobody waits for it).
+    patience = [f"--node-monitor-grace-period={NODE_PATIENCE}", "--node-monitor-period=1s"] if record.full else []
     return [
         str(bin_dir() / "kube-controller-manager"),
         *_shared_flags(layout, record, "controller-manager"),
+        *patience,
         "--use-service-account-credentials",
         f"--root-ca-file={pki / 'ca.crt'}",
         f"--service-account-private-key-file={pki / 'service-account.key'}",

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dev.cluster import fake_nodes, processes, volumes
+from dev.cluster import fake_nodes, machine, processes, volumes
 from dev.cluster.build import build
 from dev.cluster.cleanup import remove_state
 from dev.cluster.control_plane import STOP_ORDER, start_control_plane, stop_control_plane
@@ -19,6 +19,7 @@ from dev.cluster.kubectl import run_kubectl
 from dev.cluster.layout import Layout, bin_dir
 from dev.cluster.lock import locked
 from dev.cluster.network import NODE_ADDRESS, check_no_other_cluster
+from dev.cluster.node import Node, nodes_of
 from dev.cluster.packages import install_packages
 from dev.cluster.preflight import check_full, check_programs
 from dev.cluster.record import LOOPBACK, Record, new_record, read_record, write_record
@@ -72,10 +73,10 @@ def up_control_plane(name: str = CONTROL_PLANE, audit: bool = True) -> Cluster:
 
 
 @contextmanager
-def full_cluster(name: str = FULL, gpus: int = 0) -> Iterator[Cluster]:
-    """A cluster with a real node for the length of the block; one that ran before keeps running after it."""
+def full_cluster(name: str = FULL, gpus: int = 0, nodes: int = 1) -> Iterator[Cluster]:
+    """A cluster with real nodes for the length of the block; one that ran before keeps running after it."""
     was_running = runs_partly(Layout(name))
-    cluster = up_full(name, gpus)
+    cluster = up_full(name, gpus, nodes)
     try:
         yield cluster
     finally:
@@ -83,8 +84,8 @@ def full_cluster(name: str = FULL, gpus: int = 0) -> Iterator[Cluster]:
             down(name)
 
 
-def up_full(name: str = FULL, gpus: int = 0) -> Cluster:
-    """Start the full cluster, or repair it. `gpus` is what the node claims to have; 0 leaves it as it is."""
+def up_full(name: str = FULL, gpus: int = 0, nodes: int = 1) -> Cluster:
+    """Start the full cluster, or repair it. `gpus` is what each node claims to have; 0 leaves it as it is."""
     layout = Layout(name)
     check_full()
     install_packages()
@@ -97,7 +98,7 @@ def up_full(name: str = FULL, gpus: int = 0) -> Cluster:
         if not record.full:
             raise ClusterError(f"{name} is a control plane alone: choose another --name for a full cluster")
         write_record(layout, record)
-        start_full(layout, record, gpus)
+        start_full(layout, record, gpus, nodes)
     return _cluster(layout)
 
 
@@ -120,6 +121,29 @@ def add_fake_nodes(name: str, count: int, gpus: int = 0) -> None:
     layout = Layout(name)
     with locked(layout):
         fake_nodes.start_fake_nodes(layout, _running(layout), count, gpus)
+
+
+def start_node(name: str, node: str) -> None:
+    """Join a further real node to a running full cluster, or bring one back that is silent or dead."""
+    layout = Layout(name)
+    with locked(layout):
+        machine.start_node(_node(layout, node), _running(layout))
+
+
+def stop_node(name: str, node: str, only_kubelet: bool = False) -> None:
+    """A lost node: dead with all its pods, or, with `only_kubelet`, silent while its pods go on working."""
+    layout = Layout(name)
+    with locked(layout):
+        stop = machine.silence_node if only_kubelet else machine.kill_node
+        stop(_node(layout, node))
+
+
+def remove_node(name: str, node: str) -> None:
+    """Take a further node away with all it left, its Node object too."""
+    layout = Layout(name)
+    with locked(layout):
+        machine.remove_node(_node(layout, node))
+        run_kubectl(layout.kubeconfig, "delete", "node", node, "--ignore-not-found")
 
 
 def running_cluster(name: str) -> Cluster:
@@ -150,6 +174,14 @@ def _running(layout: Layout) -> Record:
     if record is None or not is_up(layout):
         raise ClusterError(f"{layout.name} does not run: start it with `python -m dev.cluster up --name {layout.name}`")
     return record
+
+
+def _node(layout: Layout, name: str) -> Node:
+    """A node that may go away: on the first one everything else leans."""
+    further = {node.name: node for node in nodes_of(layout)[1:]}
+    if name not in further:
+        raise ClusterError(f"{name!r}: the node that can be started and stopped is {', '.join(further)}")
+    return further[name]
 
 
 def _cluster(layout: Layout) -> Cluster:

@@ -80,7 +80,9 @@ class Layout:
         """Write a configuration file of a program and return its path."""
         path = self.configuration / file_name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        # One that says the same stays untouched: kube-proxy ends when its file is written to.
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
         return path
 
 

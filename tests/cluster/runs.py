@@ -60,6 +60,17 @@ class Runs:
             and status.get("progress", {}).get("step", 0) >= step,
         )  # fmt: skip
 
+    def running_pods(self, name: str, attempt: int = 1) -> dict[str, str]:
+        """Uid of each pod of an attempt by its name, once the attempt has committed a checkpoint of its own."""
+        before = self.status(name).get("checkpoint", {}).get("step", 0) if attempt > 1 else 0
+        self.wait(
+            name,
+            lambda status: status.get("attempt") == attempt
+            and status.get("phase") == "Running"
+            and status.get("checkpoint", {}).get("step", 0) > before,
+        )  # fmt: skip
+        return {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in self.pods(name)}
+
     def logs(self, name: str) -> str:
         """The end of the logs of every pod of a job, for the message of a failed test."""
         selector = f"training.peft-fsdp.io/job={name}"

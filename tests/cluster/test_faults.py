@@ -3,13 +3,12 @@
 import json
 import os
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.cluster.jobs import demo_job
+from tests.cluster.pod_processes import processes_of
 from tests.cluster.runs import Runs
 
 pytestmark = pytest.mark.cluster
@@ -17,26 +16,10 @@ pytestmark = pytest.mark.cluster
 STEPS = 60
 
 
-def _processes_of(pod_uid: str, module: str) -> Iterator[int]:
-    """Pids, on this machine, of the pod's Python processes whose command names the module."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if module in (folder / "cmdline").read_text() and pod_uid in (folder / "cgroup").read_text():
-                yield int(folder.name)
-        except (FileNotFoundError, ProcessLookupError):  # ended since it was listed
-            continue
-
-
-def _running(runs: Runs, name: str) -> dict[str, str]:
-    """Uid of each pod by its name, once a checkpoint is there."""
-    runs.wait(name, lambda status: status.get("checkpoint", {}).get("step", 0) >= 4)
-    return {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in runs.pods(name)}
-
-
 def test_a_killed_launcher_costs_one_attempt(runs: Runs) -> None:
     name = runs.apply(demo_job("launcher", steps=STEPS))
-    uid = _running(runs, name)[f"{name}-1-1"]
-    for pid in _processes_of(uid, "launch"):
+    uid = runs.running_pods(name)[f"{name}-1-1"]
+    for pid in processes_of(uid, "launch"):
         os.kill(pid, signal.SIGKILL)
     failure = runs.wait(name, lambda status: status.get("attempt") == 2)["lastFailure"]
     assert (failure["pod"], failure["exitCode"]) == (f"{name}-1-1", 137)
@@ -56,8 +39,8 @@ def test_memory_over_the_limit_is_named_and_not_retried(runs: Runs) -> None:
 
 def test_a_rank_that_hangs_is_reported_until_it_goes_on(runs: Runs) -> None:
     name = runs.apply(demo_job("hanging", steps=STEPS, stallTimeout="15s"))
-    uid = _running(runs, name)[f"{name}-1-1"]
-    ranks = list(_processes_of(uid, "peft_fsdp_trainer.rank"))
+    uid = runs.running_pods(name)[f"{name}-1-1"]
+    ranks = list(processes_of(uid, "peft_fsdp_trainer.rank"))
     try:
         for pid in ranks:
             os.kill(pid, signal.SIGSTOP)
@@ -78,7 +61,7 @@ def _stalled(status: dict[str, Any]) -> dict[str, str]:
 
 def test_an_evicted_pod_is_charged_to_preemption(runs: Runs) -> None:
     name = runs.apply(demo_job("evicted", steps=STEPS))
-    _running(runs, name)
+    runs.running_pods(name)
     pod = f"{name}-1-1"
     eviction = {
         "apiVersion": "policy/v1",
@@ -95,7 +78,7 @@ def test_an_evicted_pod_is_charged_to_preemption(runs: Runs) -> None:
 
 def test_a_deleted_service_and_configmap_come_back_and_nothing_restarts(runs: Runs) -> None:
     name = runs.apply(demo_job("repaired", nodes=1, steps=STEPS))
-    pods = _running(runs, name)
+    pods = runs.running_pods(name)
     runs.kubectl("delete", "service,configmap", "-l", f"training.peft-fsdp.io/job={name}", "--wait=true")
     ended = runs.wait_for_phase(name, "Succeeded")
     assert {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in runs.pods(name)} == pods

@@ -45,8 +45,10 @@ def test_two_full_clusters_in_a_row_leave_the_machine_as_it_was() -> None:
     before = machine_state(folder)
     for _ in range(2):
         try:
-            up_full()
+            up_full(nodes=2)
             assert machine_state(folder) != before
+            assert up_full().kubectl("get", "nodes", "-o", "name").split() == ["node/node-1", "node/node-2"]
+            assert _pid(FULL, "kube-proxy") is not None
         finally:
             down(FULL)
         assert machine_state(folder) == before
