@@ -1,5 +1,6 @@
 """A whole run, top to bottom: join, claim the output, data, model, train, export, push. Called by `rank`."""
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,9 @@ def _train_adapter(config: TrainerConfig, output: Output, ranks: Ranks, reporter
     checkpoints = Checkpoints(output, base, ranks, reporter, config)
     checkpoints.resume(trainee)
     trackers = start_trackers(config, output, ranks)
+    # The model is as lasting as the libraries: no collection in a step, which all ranks would wait for, looks at it.
+    gc.collect()
+    gc.freeze()
     with stop.at_step_boundaries():
         Loop(config, data, ranks, stepper, trainee, checkpoints, trackers, facts, reporter, stop).run()
         trackers.close()
