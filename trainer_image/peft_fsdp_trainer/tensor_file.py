@@ -1,4 +1,4 @@
-"""Writes a safetensors file tensor by tensor: the library's own `save_file` wants all of them in memory. Used by `merge`.
+"""Writes a safetensors file tensor by tensor; the library's `save_file` wants all of them in memory. Used by `merge`.
 
 Format: 8 bytes with the length of the header, the header as JSON, which spaces may fill up, then the tensors' bytes.
 """
