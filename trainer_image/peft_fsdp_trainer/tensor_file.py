@@ -31,6 +31,6 @@ def write_tensors(path: Path, names: list[str], tensors: Iterable[torch.Tensor])
                 "dtype": NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [end, end + content.nbytes],
             }  # fmt: skip
             end += content.nbytes
-            file.write(content)
+            file.write(content.data)
         file.seek(0)
         file.write(room.to_bytes(8, "little") + json.dumps(header).encode().ljust(room))

@@ -31,7 +31,7 @@ from .optim import LossScale, make_optimizer
 from .output import Output, open_output
 from .precision import choose_precision
 from .report import Reporter
-from .run_facts import RunFacts
+from .run_facts import RunFacts, describe_execution
 from .schedule import Position
 from .self_check import SelfCheck
 from .sharding import Sharding, plan_sharding
@@ -78,8 +78,10 @@ def _train_adapter(config: TrainerConfig, output: Output, ranks: Ranks, reporter
     check = SelfCheck(sharding.shard_layer, sharding.gathered, ranks)
     model = _load(config, skeleton, base, sharding, check, ranks, reporter)
     trained = sharding.trained_tensors(skeleton)
-    facts = RunFacts.of(skeleton, trained, data.facts, attention, sharding, ranks, check.words)
+    execution = describe_execution(config, attention, precision, sharding)
+    facts = RunFacts.of(skeleton, trained, data.facts, execution, ranks, check.words)
     log(ranks, facts.line)
+    reporter.execution(execution)
     optimizer = make_optimizer(trained, config.training)
     stepper = Stepper(model, sharding, trained, optimizer, precision, ranks, config.training.max_grad_norm)
     trainee = Trainee(skeleton, trained, optimizer, Position(), LossScale())
