@@ -71,6 +71,19 @@ class TrainingProgress(ApiModel):
     """Estimated time to the last step."""
 
 
+class Execution(ApiModel):
+    """What was asked and what runs, in words; the log and the model card say the same."""
+
+    attention: str
+    """The attention kernel."""
+    kernels: str
+    """How the decoder layers and the loss are computed."""
+    precision: str
+    """Number types of the base weights, of the computation and of the adapter."""
+    sharding: str
+    """Over how many ranks the model is spread, and what is moved to the host."""
+
+
 class Progress(ApiModel):
     """The answer of one launcher."""
 
@@ -82,6 +95,8 @@ class Progress(ApiModel):
     """The processes of this pod that have reported so far."""
     training: TrainingProgress | None = None
     """Figures of the run; only worker 0 has them."""
+    execution: Execution | None = None
+    """What was asked and what runs, once the model is loaded; only worker 0 has it."""
     checkpoint: CheckpointStatus | None = None
     """Newest committed checkpoint; only worker 0 has it."""
     adapter: AdapterStatus | None = None

@@ -115,6 +115,8 @@ def reference_rank(model: str, nested: bool | None, digest: bool = True) -> dict
     import torch
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
+    # A rank of the trainer keeps the garbage collector from the libraries' objects; a script of its user does not.
+    gc.unfreeze()
     torch.set_num_threads(os.cpu_count() or 1)
     named: dict[str, Any] = {}
     if nested is not None:

@@ -1,6 +1,7 @@
-"""The base model with the finished adapter merged in, in 16 bit: file by file, never the whole model. Used by `train`.
+"""The base model with the finished adapter merged in, in 16 bit: tensor by tensor, never the whole model. Used by
+`train`.
 
-The files are shared out over the ranks; each is read, merged and written while the next ones wait.
+The files are shared out over the ranks; of each, a tensor is read, merged and written before the next one.
 """
 
 import json
@@ -13,7 +14,6 @@ from typing import Final
 import torch
 from peft import LoraConfig
 from safetensors import safe_open
-from safetensors.torch import save_file
 
 from peft_fsdp_api.progress import Stage
 from peft_fsdp_api.trainer_config import TrainerConfig
@@ -28,6 +28,7 @@ from .output import Output
 from .precision import TORCH_TYPES
 from .prequantized import is_packed, is_state, read_dequantized
 from .report import Reporter
+from .tensor_file import write_tensors
 from .weights import INDEX_FILE, WeightFiles, find_weights
 
 COPIED: Final = ("*.json", "*.model", "*.txt", "*.jinja", "*.py")
@@ -125,12 +126,8 @@ def _refuse_unmatched(adapter: FinishedAdapter, weights: WeightFiles) -> None:
 
 
 def _write_file(path: Path, file: str, weights: WeightFiles, adapter: FinishedAdapter, dtype: torch.dtype) -> None:
-    merged = {
-        name: adapter.merged(name, _base_tensor(weights, name)).to(dtype).contiguous()
-        for name, where in weights.files.items()
-        if where == file and not is_state(weights, name)
-    }
-    save_file(merged, path, metadata={"format": "pt"})
+    names = [name for name, where in weights.files.items() if where == file and not is_state(weights, name)]
+    write_tensors(path, names, (adapter.merged(name, _base_tensor(weights, name)).to(dtype) for name in names))
 
 
 def _base_tensor(weights: WeightFiles, name: str) -> torch.Tensor:

@@ -8,6 +8,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.initialization import no_init_weights
 
 from peft_fsdp_api.spec import LoraSpec, ModelSpec, QuantizationSpec
 
@@ -92,7 +93,9 @@ def build_skeleton(config: Any, spec: ModelSpec, lora: LoraSpec, dtype: torch.dt
             raise Unsupported(f"{spec.source} cannot be trained as asked: {error}") from error
         causal.config.use_cache = False
         try:
-            peft = get_peft_model(causal, lora_config(lora))
+            # The loader gives the adapter its values; PEFT would only go through the motions of it.
+            with no_init_weights():
+                peft = get_peft_model(causal, lora_config(lora))
         except ValueError as error:
             raise Unsupported(
                 f"lora.targets or lora.modulesToSave do not fit {spec.source}: {error}",

@@ -30,7 +30,7 @@ def write_model_card(folder: Path, config: TrainerConfig, base: ModelFolder, fac
         _table(_data(config, facts)),
         *[f"- {warning}" for warning in facts.data.warnings],
         "## How it ran",
-        _table(_asked_and_ran(config, facts)),
+        _table(_asked_and_ran(facts)),
         "## Configuration",
         *[f"### {name}\n\n{_table(_settings(config, name))}" for name in SECTIONS if getattr(config, name)],
         "## Versions",
@@ -100,14 +100,10 @@ def _split(split: SplitFacts) -> str:
     return text
 
 
-def _asked_and_ran(config: TrainerConfig, facts: RunFacts) -> dict[str, Any]:
+def _asked_and_ran(facts: RunFacts) -> dict[str, Any]:
     return {
-        "attention": f"{config.model.attention} asked, {facts.attention} ran",
-        "sharding": f"{config.fsdp.sharding} asked, {facts.sharding} ran",
+        **facts.execution.to_wire(),
         "ranks": f"{facts.world_size} on {facts.device}",
-        "base weights": f"{config.quantization.scheme} in {config.quantization.storage_dtype}"
-        if config.quantization
-        else config.training.precision,
         **({"quantization self-check": facts.self_check} if facts.self_check else {}),
         "trained parameters": f"{facts.trained_parameters:,} of {facts.all_parameters:,}",
     }

@@ -4,6 +4,7 @@ It loads the config, runs `train`, and turns whatever ends it into a failure fil
 """
 
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -54,6 +55,8 @@ def _train(environment: RankEnvironment, reporter: Reporter, stop: StopRequest) 
     silence_known_noise()
     from .train import train
 
+    # Half a million objects of libraries that stay: each full collection would walk over them, for 0.3 s.
+    gc.freeze()
     train(config, reporter, stop)
 
 

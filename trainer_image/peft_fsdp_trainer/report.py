@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from peft_fsdp_api.progress import RankProgress, Stage, TrainingProgress
+from peft_fsdp_api.progress import Execution, RankProgress, Stage, TrainingProgress
 from peft_fsdp_api.schema import ApiModel
 from peft_fsdp_api.status import AdapterStatus, CheckpointStatus
 
@@ -27,6 +27,7 @@ class RankReport(ApiModel):
     pid: int
     """Of the rank, in the pod."""
     training: TrainingProgress | None = None
+    execution: Execution | None = None
     checkpoint: CheckpointStatus | None = None
     adapter: AdapterStatus | None = None
 
@@ -67,6 +68,7 @@ class Reporter:
         self._total: int | None = None
         self._memory: tuple[int | None, int | None] = (None, None)
         self._training: TrainingProgress | None = None
+        self._execution: Execution | None = None
         self._checkpoint: CheckpointStatus | None = None
         self._adapter: AdapterStatus | None = None
         self._next_write = 0.0
@@ -111,6 +113,11 @@ class Reporter:
         self._training = progress
         self.heartbeat()
 
+    def execution(self, execution: Execution) -> None:
+        """What runs is known: the model is loaded."""
+        self._execution = execution
+        self.flush()
+
     def checkpoint(self, checkpoint: CheckpointStatus) -> None:
         """A checkpoint was committed."""
         self._checkpoint = checkpoint
@@ -146,6 +153,7 @@ class Reporter:
             progress=progress,
             pid=os.getpid(),
             training=self._training,
+            execution=self._execution,
             checkpoint=self._checkpoint,
             adapter=self._adapter,
         )

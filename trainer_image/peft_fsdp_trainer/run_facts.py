@@ -5,10 +5,16 @@ from datetime import timedelta
 from importlib.metadata import version
 from typing import Final, Self
 
+import torch
+
+from peft_fsdp_api.progress import Execution
+from peft_fsdp_api.trainer_config import TrainerConfig
+
 from .data import DataFacts
 from .distributed import Ranks
 from .mfu import flops_per_token, peak_flops
 from .model import Skeleton
+from .precision import ADAPTER_TYPE, Precision
 from .sharding import Sharding
 from .trained import TrainedTensor
 
@@ -20,10 +26,8 @@ class RunFacts:
     """Facts for the model card; the loop adds the results."""
 
     data: DataFacts
-    attention: str
-    """The implementation that runs."""
-    sharding: str
-    """In words: how many ranks shard and replicate."""
+    execution: Execution
+    """What was asked and what runs."""
     world_size: int
     device: str
     self_check: str
@@ -58,8 +62,7 @@ class RunFacts:
         skeleton: Skeleton,
         trained: list[TrainedTensor],
         data: DataFacts,
-        attention: str,
-        sharding: Sharding,
+        execution: Execution,
         ranks: Ranks,
         self_check: str,
     ) -> Self:
@@ -67,8 +70,7 @@ class RunFacts:
         count = sum(tensor.shape.numel() for tensor in trained)
         return cls(
             data=data,
-            attention=attention,
-            sharding=sharding.words,
+            execution=execution,
             world_size=ranks.world_size,
             device=ranks.device_name,
             self_check=self_check,
@@ -81,8 +83,32 @@ class RunFacts:
     def line(self) -> str:
         """For the log, before the first step."""
         checked = f"; self-check: {self.self_check}" if self.self_check else ""
+        runs = "; ".join(f"{name}: {words}" for name, words in self.execution.to_wire().items())
         return (
             f"{self.trained_parameters:,} of {self.all_parameters:,} parameters trained; {self.world_size} ranks on "
-            f"{self.device}; {self.sharding}; attention {self.attention}; {self.data.train.rows:,} rows of "
-            f"{self.data.train.documents:,} documents{checked}"
+            f"{self.device}; {runs}; {self.data.train.rows:,} rows of {self.data.train.documents:,} documents{checked}"
         )
+
+
+def describe_execution(config: TrainerConfig, attention: str, precision: Precision, sharding: Sharding) -> Execution:
+    """What was asked and what runs; the attention kernel is the one that was chosen."""
+    fsdp, training = config.fsdp, config.training
+    base = f"{config.quantization.scheme} in {config.quantization.storage_dtype}" if config.quantization else None
+    caster = "FSDP" if precision.fsdp_casts else "autocast" if precision.autocasts else "nobody"
+    on_host = [
+        words for words, moved in (("parameters", fsdp.cpu_offload), ("activations", fsdp.activation_offload)) if moved
+    ]
+    return Execution(
+        attention=f"{config.model.attention} asked, {attention} runs",
+        kernels=("compile asked, each decoder layer's forward is compiled" if training.compile else "eager layers")
+        + (", recomputed in the backward pass" if fsdp.activation_checkpointing else "")
+        + "; loss in chunks",
+        precision=f"{training.precision} asked; base weights {base or _name(precision.compute)}, computed in "
+        f"{_name(precision.compute)}, adapters {_name(ADAPTER_TYPE)} cast by {caster}",
+        sharding=f"{fsdp.sharding} asked, {sharding.words} runs"
+        + (f"; {' and '.join(on_host)} on the host" if on_host else ""),
+    )
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

@@ -1,5 +1,6 @@
 """A whole run, top to bottom: join, claim the output, data, model, train, export, push. Called by `rank`."""
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from .optim import LossScale, make_optimizer
 from .output import Output, open_output
 from .precision import choose_precision
 from .report import Reporter
-from .run_facts import RunFacts
+from .run_facts import RunFacts, describe_execution
 from .schedule import Position
 from .self_check import SelfCheck
 from .sharding import Sharding, plan_sharding
@@ -77,14 +78,19 @@ def _train_adapter(config: TrainerConfig, output: Output, ranks: Ranks, reporter
     check = SelfCheck(sharding.shard_layer, sharding.gathered, ranks)
     model = _load(config, skeleton, base, sharding, check, ranks, reporter)
     trained = sharding.trained_tensors(skeleton)
-    facts = RunFacts.of(skeleton, trained, data.facts, attention, sharding, ranks, check.words)
+    execution = describe_execution(config, attention, precision, sharding)
+    facts = RunFacts.of(skeleton, trained, data.facts, execution, ranks, check.words)
     log(ranks, facts.line)
+    reporter.execution(execution)
     optimizer = make_optimizer(trained, config.training)
     stepper = Stepper(model, sharding, trained, optimizer, precision, ranks, config.training.max_grad_norm)
     trainee = Trainee(skeleton, trained, optimizer, Position(), LossScale())
     checkpoints = Checkpoints(output, base, ranks, reporter, config)
     checkpoints.resume(trainee)
     trackers = start_trackers(config, output, ranks)
+    # The model is as lasting as the libraries: no collection in a step, which all ranks would wait for, looks at it.
+    gc.collect()
+    gc.freeze()
     with stop.at_step_boundaries():
         Loop(config, data, ranks, stepper, trainee, checkpoints, trackers, facts, reporter, stop).run()
         trackers.close()

@@ -3,6 +3,7 @@
 They come from a fork server that has torch and transformers imported already, so a gang costs a second, not ten.
 """
 
+import gc
 import json
 import multiprocessing
 import os
@@ -101,6 +102,7 @@ def _rank_main(
     import torch
 
     _write_output_to(_output(folder, rank))
+    gc.freeze()  # as in `rank`
     torch.set_num_threads(1)
     world_size, on_node, port = place
     local = rank % on_node

@@ -37,6 +37,15 @@ def _loss(model, config):
     return total / tokens
 
 
+RUNS = (
+    "auto asked, sdpa runs",
+    "nf4 in bfloat16",
+    "computed in bfloat16",
+    "full asked",
+    "over 1 ranks",
+    "eager layers",
+)
+
 LORA_KINDS = [
     {},
     pytest.param({"variant": "dora"}, marks=pytest.mark.slow),
@@ -119,9 +128,13 @@ def test_the_adapter_of_another_job_is_refused_and_kept(make_config, tmp_path):
     assert (adapter / "adapter_model.safetensors").read_text() == "precious"
 
 
-def test_the_model_card_says_what_was_asked_and_what_ran(make_config, tmp_path):
+def test_card_report_and_log_say_what_was_asked_and_what_runs(make_config, tmp_path):
     config = make_config(training={"maxSteps": 1}, quantization={"scheme": "nf4"})
     _run(config, 1, tmp_path / "run")
     card = (Path(config.paths.output) / "adapter" / "README.md").read_text()
-    for fact in ("auto asked, sdpa ran", "nf4 in bfloat16", "full asked", "48 documents", "| torch |", "| steps | 1 |"):
+    for fact in (*RUNS, "48 documents", "| torch |", "| steps | 1 |"):
         assert fact in card
+    report = json.loads((Path(config.paths.scratch) / "rank-0.json").read_text())
+    assert all(any(fact in words for words in report["execution"].values()) for fact in RUNS)
+    said = (tmp_path / "run" / "output-0.log").read_text()
+    assert all(fact in said for fact in RUNS)

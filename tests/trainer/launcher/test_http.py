@@ -18,10 +18,12 @@ Start = Callable[..., Launcher]
 TRAINING = (
     REPORTER
     + """
+from peft_fsdp_api.progress import Execution
 from peft_fsdp_api.status import CheckpointStatus
 reporter.stage(Stage.TRAIN, total=10)
 if rank == 0:
     reporter.checkpoint(CheckpointStatus(step=2, path="job/checkpoints/2", time="2026-11-22T18:00:00Z"))
+    reporter.execution(Execution(attention="sdpa runs", kernels="eager", precision="bfloat16", sharding="full"))
     reporter.memory(now=1000, peak=2000)
     reporter.training(TrainingProgress(step=3, total_steps=10, loss=float("nan"), tokens_per_second=42.5))
     reporter.flush()
@@ -41,6 +43,8 @@ def test_progress_of_all_ranks_while_one_is_stopped(start: Start) -> None:
     assert progress.training is not None
     assert progress.training.step == 3
     assert progress.checkpoint is not None
+    assert progress.execution is not None
+    assert progress.execution.attention == "sdpa runs"
 
 
 def test_a_loss_that_is_not_a_number_leaves_valid_json(start: Start) -> None:

@@ -30,6 +30,7 @@ def read_progress(directory: Path, placement: Placement) -> Progress:
         node_rank=placement.node_rank,
         ranks=[_with_state(report) for report in reports.values()],
         training=first.training if first else None,
+        execution=first.execution if first else None,
         checkpoint=first.checkpoint if first else None,
         adapter=first.adapter if first else None,
     )
