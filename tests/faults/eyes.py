@@ -68,5 +68,3 @@ class Eyes:
     def _tell(self) -> None:
         news, self._news = self._news, asyncio.Event()
         news.set()
-
-

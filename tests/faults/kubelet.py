@@ -58,6 +58,11 @@ class Kubelets:
         async with self._cluster.session.delete(self._cluster._server + NODES.path(None, name)) as response:
             assert response.status < 300, await response.text()
 
+    async def close(self) -> None:
+        """No node stays behind on which pods would wait for ever."""
+        for name in list(self._nodes):
+            await self.lose_node(name)
+
     def _changed(self, pod: PodSeen) -> None:
         if pod.node is None or pod.node in self.dead:
             return
@@ -109,5 +114,3 @@ async def _post(cluster: Cluster, resource: Resource, namespace: str | None, bod
 
 def _moment() -> str:
     return now().replace("Z", ".000000Z")
-
-

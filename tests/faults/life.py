@@ -70,7 +70,9 @@ async def _children(site: Site, uid: str) -> list[str]:
 
 def essence(status: Status) -> dict[str, Any]:
     """The status without clocks, names and sentences."""
-    kept = {key: status.get(key) for key in ("phase", "attempt", "restarts", "workers", "waiting", "observedGeneration")}
+    kept = {
+        key: status.get(key) for key in ("phase", "attempt", "restarts", "workers", "waiting", "observedGeneration")
+    }
     kept["used"] = {key: value["used"] for key, value in (status.get("budgets") or {}).items() if value}
     kept["failures"] = [(one["attempt"], one["reason"]) for one in status.get("failures") or []]
     kept["conditions"] = sorted((one["type"], one["status"], one["reason"]) for one in status["conditions"])

@@ -49,7 +49,7 @@ class FaultProxy:
         connector = aiohttp.TCPConnector(limit=0, ssl=self._credentials.tls or True)
         self._session = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None))
         app = web.Application(client_max_size=2**26)
-        app.router.add_route("*", "/{path:.*}", self._serve)
+        app.router.add_route("*", "/{path:.*}", self._serve_or_break)
         # Without cancellation the watches of a killed operator would stay open at the API server.
         self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -82,6 +82,12 @@ class FaultProxy:
         config = {"clusters": [cluster], "contexts": [context], "users": users, "current-context": "proxy"}
         path.write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "Config", **config}))
         return path
+
+    async def _serve_or_break(self, request: web.Request) -> web.StreamResponse:
+        try:
+            return await self._serve(request)
+        except (ConnectionError, aiohttp.ClientError):  # either side went away: the other one learns it like this
+            return _broken(request)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()

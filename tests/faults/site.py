@@ -111,13 +111,14 @@ async def open_plane(instance: Instance, folder: Path) -> AsyncIterator[Plane]:
         await forks.start()
         parts = [asyncio.create_task(part) for part in (kubelets.run(), eyes.run())]
         for number in range(NODES_COUNT):
-            await kubelets.add_node(f"node-{number}")
+            await kubelets.add_node(f"node-{uuid4().hex[:6]}-{number}")
         yield Plane(instance, credentials, cluster, kubelets, eyes, forks, folder)
     finally:
         for part in parts:
             part.cancel()
         await asyncio.gather(*parts, return_exceptions=True)
         await forks.close()
+        await kubelets.close()
         await session.close()
 
 
