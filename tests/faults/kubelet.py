@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 from peft_fsdp_operator.cluster import LEASES, NODES, PODS, Cluster, Resource
@@ -75,11 +76,16 @@ class Kubelets:
 
     async def _start(self, pod: PodSeen) -> None:
         await asyncio.sleep(self.start_seconds)
-        await _until_done(lambda: World(self._cluster, pod.namespace).run_pod(pod.name))
+        if pod.node not in self.dead:
+            await _until_done(lambda: World(self._cluster, pod.namespace).run_pod(pod.name))
 
     async def _stop(self, pod: PodSeen) -> None:
         await asyncio.sleep(self.stop_seconds)
-        await _until_done(lambda: World(self._cluster, pod.namespace).remove_by_force(pod.name))
+        if pod.node not in self.dead:
+            await _until_done(lambda: World(self._cluster, pod.namespace).remove_by_force(pod.name))
+
+    async def _renew_lease(self, node: str) -> None:
+        await World(self._cluster, NODE_LEASES).patch(LEASES, node, {"spec": {"renewTime": _moment()}})
 
     def _do(self, action: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(action)
@@ -89,9 +95,8 @@ class Kubelets:
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(LEASE_INTERVAL)
-            world = World(self._cluster, NODE_LEASES)
             for node in list(self._nodes):
-                await _until_done(lambda node=node: world.patch(LEASES, node, {"spec": {"renewTime": _moment()}}))
+                await _until_done(partial(self._renew_lease, node))
 
 
 async def _until_done(action: Any) -> None:

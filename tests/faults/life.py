@@ -23,7 +23,7 @@ class Outcome:
 
 
 async def live(site: Site, name: str) -> Outcome:
-    """Attempt 1 fails by an error, attempt 2 loses a pod, attempt 3 is suspended, attempt 4 succeeds, time clears up."""
+    """Attempt 1 fails by an error, attempt 2 loses a pod, attempt 3 is suspended, 4 succeeds, ttl clears up."""
     world, eyes = site.world, site.plane.eyes
     workers = {"nodes": 2, "gpusPerNode": 0}
     body = {**job_body(name), "spec": {**job_body(name)["spec"], "workers": workers, "ttlAfterFinished": "1s"}}

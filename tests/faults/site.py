@@ -1,5 +1,5 @@
-"""Where lives are lived: a control plane with played kubelets, and in it sites, each a namespace with one operator behind
-a fault proxy. A site starts its operator anew whenever it has ended, as a Deployment would."""
+"""Where lives are lived: a control plane with played kubelets, and in it sites, each a namespace with one operator
+behind a fault proxy. A site starts its operator anew whenever it has ended, as a Deployment would."""
 
 import asyncio
 import contextlib
