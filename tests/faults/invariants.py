@@ -87,12 +87,19 @@ def generation_went_back(story: Sequence[Write]) -> Iterator[str]:
 
 
 def writes_without_change(story: Sequence[Write]) -> Iterator[str]:
-    """Of the operator: each write leaves a version that was not there before."""
+    """Of the operator: each patch leaves a version that was not there before. Deletes have a check of their own."""
     versions: dict[str, int] = {}
-    for write in sorted(story, key=lambda one: (one.version, one.time)):
-        if write.by_operator and versions.get(write.uid) == write.version:
+    for write in story:
+        if write.by_operator and write.verb == "patch" and write.version in (versions.get(write.uid), write.before):
             yield f"{write.verb} {write.resource} {write.name} at {write.time} changed nothing"
         versions[write.uid] = write.version
+
+
+def asked_twice(story: Sequence[Write]) -> list[str]:
+    """Pods that the operator asked to stop more than once; allowed only where it did not hear the answer."""
+    deletes = [write for write in story if write.by_operator and write.verb == "delete"]
+    names_ = [write.name for write in deletes if write.resource == "pods"]
+    return sorted({name for name in names_ if names_.count(name) > 1})
 
 
 def made_twice(story: Sequence[Write]) -> list[str]:

@@ -6,6 +6,8 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
+import aiohttp
+
 from peft_fsdp_operator.cluster import LEASES, NODES, PODS, Cluster, Resource
 from peft_fsdp_operator.errors import ApiError
 from peft_fsdp_operator.observe import see_pod
@@ -106,7 +108,7 @@ async def _until_done(action: Any) -> None:
             await action()
         except AssertionError:
             return
-        except (OSError, TimeoutError):
+        except (OSError, TimeoutError, aiohttp.ClientError):
             await asyncio.sleep(0.3)
         else:
             return

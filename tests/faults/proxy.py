@@ -101,7 +101,8 @@ class FaultProxy:
                 return early
         if asked.verb == "watch":
             return await self._stream(request, fault)
-        answer = await self._forward(request, body, asked, fault)
+        # A write that has left is done, whether or not the operator lives to hear of it.
+        answer = await asyncio.shield(asyncio.ensure_future(self._forward(request, body, asked, fault)))
         if fault is not None and _is_late(fault):
             return await self._strike(request, fault) or answer
         return answer

@@ -52,6 +52,8 @@ class Trail:
     lost_nodes: dict[str, str] = field(default_factory=dict)
     """When nodes were removed."""
     _offset: int = 0
+    _newest: dict[str, int] = field(default_factory=dict)
+    """Version by uid: the answer to one of two deletes at once has none."""
 
     def read(self) -> None:
         """Take in what was added since the last time."""
@@ -68,7 +70,8 @@ class Trail:
 
     def forget(self, uid: str) -> None:
         """The job is judged: a thousand of them need not stay in memory."""
-        self.stories.pop(uid, None)
+        for write in self.stories.pop(uid, []):
+            self._newest.pop(write.uid, None)
 
     def _take(self, entry: Mapping[str, Any]) -> None:
         target = entry.get("objectRef") or {}
@@ -79,8 +82,11 @@ class Trail:
         if target.get("resource") == "nodes" and entry["verb"] == "delete":
             self.lost_nodes[target["name"]] = entry["requestReceivedTimestamp"]
         content = entry.get("responseObject") or {}
-        if target.get("resource") not in KEPT or "resourceVersion" not in content.get("metadata", {}):
+        if target.get("resource") not in KEPT or "uid" not in content.get("metadata", {}):
             return
+        metadata = content["metadata"]
+        metadata.setdefault("resourceVersion", self._newest.get(metadata["uid"], 0))
+        self._newest[metadata["uid"]] = int(metadata["resourceVersion"])
         for uid in _jobs_of(target["resource"], content):
             self.stories[uid].append(_write(entry, target, content))
 
