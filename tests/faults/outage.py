@@ -15,7 +15,12 @@ async def stop_apiserver(instance: Cluster) -> None:
 
 
 async def start_apiserver(instance: Cluster) -> None:
-    """Its watch caches are empty then: whoever goes on from an older version is told that it is gone."""
+    """Its watch caches are empty then: whoever goes on from an older version is told that it is gone.
+
+    Scheduler and controllers start anew with it: they would come back half a minute later, and are not on trial.
+    """
+    for program in ("kube-scheduler", "kube-controller-manager"):
+        await asyncio.to_thread(processes.stop, Layout(instance.name), program)
     await asyncio.to_thread(up_control_plane, instance.name)
 
 
