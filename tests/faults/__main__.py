@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from tests.faults.invariants import complaints
@@ -46,7 +47,7 @@ async def _random(flags: argparse.Namespace, folder: Path) -> int:
     with faults_plane(NAME) as instance:
         async with open_plane(instance, folder) as plane, open_sites(plane, count) as sites:
             seeds = range(flags.seed, flags.seed + flags.runs)
-            report = await RandomRuns(plane, sites).run(seeds, flags.jobs)
+            report = await RandomRuns(plane, sites, partial(print, flush=True)).run(seeds, flags.jobs)
     print(report.summary())
     return 1 if report.violations else 0
 

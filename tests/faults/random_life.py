@@ -31,6 +31,8 @@ class RandomLife:
     plan: Plan
     uid: str = ""
     complaint: str = ""
+    end: str = "Removed"
+    """The terminal phase, unless somebody removed the job before."""
     rules: list[Rule] = field(default_factory=list)
     _nodes: int = 0
 
@@ -67,6 +69,7 @@ class RandomLife:
             await self._wait(lambda status: status.get("phase") in ("Running", *TERMINAL))
             await self._succeed()
             await asyncio.sleep(0.2)
+        self.end = self._status()["phase"]
         await self._wait_for_rest()
 
     async def _submit(self) -> None:

@@ -65,7 +65,7 @@ class RandomRuns:
             await life.run()
             self.report.runs += 1
             self.report.faults.update(type(rule.fault).__name__ for rule in life.rules if rule.struck)
-            self.report.ends[str(self._plane.eyes.status(life.uid).get("phase"))] += 1
+            self.report.ends["Stuck" if life.complaint else life.end] += 1
             if life.complaint:
                 self._violated(life, life.complaint)
             self._ended.append(life)
