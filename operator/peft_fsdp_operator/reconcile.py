@@ -54,7 +54,8 @@ class Reconciler:
         record = self.jobs.get(key)
         if record is None or record.raw["metadata"].get("deletionTimestamp"):
             return None  # garbage collection takes the children
-        now, before, job = self.clock(), see_status(record.raw), record.parsed
+        now, raw, job = self.clock(), record.raw, record.parsed
+        before = see_status(raw)
         if isinstance(job, InvalidJob):
             return await self._report(key, record, report_invalid(before, record.generation, job.problems), now)
         seen = await self._observe(job, before, record)
@@ -62,7 +63,7 @@ class Reconciler:
         if decision.from_absence:
             decision = decide(replace(seen, pods=await self.children.live_pods_of(job)), now)
         try:
-            wait = await self._write(key, record, decision, now)
+            wait = await self._write(key, record, raw, decision, now)
         except Conflict:
             self.jobs.keep(await self.cluster.get(JOBS, *key))
             return 0.0
@@ -78,7 +79,7 @@ class Reconciler:
         """Say that a job is invalid: in its status, or, where the API server takes no status for such an object
         either (a section that is no object breaks every rule about it), in an event."""
         try:
-            return await self._write(key, record, decision, now)
+            return await self._write(key, record, record.raw, decision, now)
         except Conflict:
             self.jobs.keep(await self.cluster.get(JOBS, *key))
             return 0.0
@@ -146,19 +147,22 @@ class Reconciler:
         except NotFound:
             return None
 
-    async def _write(self, key: JobKey, record: JobRecord, decision: Decision, now: datetime) -> float | None:
+    async def _write(
+        self, key: JobKey, record: JobRecord, raw: Mapping[str, Any], decision: Decision, now: datetime
+    ) -> float | None:
         """The status, if there is news in it, and the event that goes with it.
 
+        `raw` is what the decision was made from: a version that came in since then must not lend it its number.
         Returns the seconds to wait where small news is held back. Raises Conflict where the job has changed.
         """
-        before = see_status(record.raw)
+        before = see_status(raw)
         after = with_conditions(decision, before.conditions, now)
         if after == before:
             return None
         loop_time = asyncio.get_running_loop().time()
         if wait := seconds_to_wait(before, after, loop_time - record.written_at):
             return wait
-        metadata = record.raw["metadata"]
+        metadata = raw["metadata"]
         identity = {part: metadata[part] for part in ("name", "namespace", "uid", "resourceVersion")}
         body = {"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": identity, "status": after.to_wire()}
         self.check_lead()

@@ -20,7 +20,7 @@ from tests.faults.rules import (
     Answer,
     CutWatch,
     Drop,
-    EachFirst,
+    EverySecond,
     Fault,
     GoneWatch,
     Hang,
@@ -39,7 +39,7 @@ class FaultProxy:
 
     def __init__(self, credentials: Credentials, kill: Callable[[], None]) -> None:
         self._credentials, self._kill = credentials, kill
-        self.rules: list[Rule | EachFirst] = []
+        self.rules: list[Rule | EverySecond] = []
         self.writes: list[Asked] = []
         """Every write of the operator, in the order of their arrival."""
         self._first_lists: dict[str, tuple[int, bytes]] = {}

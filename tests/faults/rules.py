@@ -110,19 +110,23 @@ class Rule:
 
 
 @dataclass
-class EachFirst:
-    """The fault strikes every write of a job the first time it is tried."""
+class EverySecond:
+    """The fault strikes every second write of a job the first time it is tried; `offset` 0 or 1 says which half.
+
+    If each one failed, no pass would ever succeed, and the back-off would grow as it does while nothing works.
+    """
 
     job: str
     fault: Fault
-    points: set[str] = field(default_factory=set)
+    offset: int
+    points: list[str] = field(default_factory=list)
 
     def strikes(self, asked: Asked) -> bool:
         if not asked.is_write or asked.job != self.job or asked.point in self.points:
             return False
-        self.points.add(asked.point)
-        return True
+        self.points.append(asked.point)
+        return len(self.points) % 2 == self.offset
 
     @property
     def struck(self) -> int:
-        return len(self.points)
+        return len(self.points) // 2

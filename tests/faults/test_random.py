@@ -8,7 +8,7 @@ from tests.faults.site import open_sites
 
 pytestmark = pytest.mark.apiserver
 
-SEED, RUNS, JOBS, SITES = 20261125, 80, 20, 5
+SEED, RUNS, JOBS, SITES = 20261125, 60, 20, 5
 
 
 def test_a_plan_follows_from_its_seed():
