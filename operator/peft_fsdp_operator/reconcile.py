@@ -70,10 +70,21 @@ class Reconciler:
         except NotFound:
             self.jobs.drop(key)
             return None
+        if decision.create and record.raw is raw and not await self._is_newest(key, raw):
+            return 0.0
         changed = await self._act(job, decision, record, now)
         if changed or decision.status.phase is not before.phase:
             return 0.0
         return _soonest(wait, decision, now)
+
+    async def _is_newest(self, key: JobKey, raw: Mapping[str, Any]) -> bool:
+        """Asked before a pass that wrote nothing makes pods: a write would have told that the job is gone or over."""
+        newest = await self._get_or_none(JOBS, *key)
+        if newest is None:
+            self.jobs.drop(key)
+            return False
+        self.jobs.keep(newest)
+        return bool(newest["metadata"]["resourceVersion"] == raw["metadata"]["resourceVersion"])
 
     async def _report(self, key: JobKey, record: JobRecord, decision: Decision, now: datetime) -> float | None:
         """Say that a job is invalid: in its status, or, where the API server takes no status for such an object

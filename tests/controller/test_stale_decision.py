@@ -2,11 +2,16 @@
 
 from datetime import UTC, datetime
 
+from peft_fsdp_api.job import parse_job
+from peft_fsdp_api.status import JobStatus
 from peft_fsdp_operator.cluster import JOBS
+from peft_fsdp_operator.conditions import with_conditions
+from peft_fsdp_operator.decide import decide
 from peft_fsdp_operator.errors import Conflict, NotFound
 from peft_fsdp_operator.jobs import JobKey, Jobs
 from peft_fsdp_operator.metrics import Metrics
 from peft_fsdp_operator.reconcile import Reconciler
+from peft_fsdp_operator.seen import ClaimSeen, Observed
 
 KEY = JobKey("here", "tune")
 SPEC = {
@@ -15,6 +20,7 @@ SPEC = {
     "workers": {"nodes": 1, "gpusPerNode": 1},
     "output": {"claim": "models"},
 }
+CLAIMS = (ClaimSeen("models", "output.claim", ("ReadWriteMany",)),)
 
 
 def job(version, generation):
@@ -54,3 +60,22 @@ async def test_a_version_that_comes_in_during_a_pass_is_not_overwritten():
     assert await reconciler.reconcile(KEY) == 0.0
     assert cluster.written[0]["metadata"]["resourceVersion"] == "5"
     assert cluster.written[0]["status"]["observedGeneration"] == 1
+
+
+class Over:
+    """The API server of a job that ended and was removed; the operator has an old version of it."""
+
+    async def get(self, resource, *_):
+        if resource is JOBS:
+            raise NotFound(404, "NotFound", "removed")
+        return {"spec": {"accessModes": ["ReadWriteMany"]}}
+
+
+async def test_no_pod_is_made_for_a_job_of_which_only_an_old_version_is_known():
+    jobs, now = Jobs(), datetime(2026, 1, 1, tzinfo=UTC)
+    status = decide(Observed(parse_job(job("5", 1)), JobStatus(), claims=CLAIMS), now)
+    told = with_conditions(status, [], now).to_wire()
+    jobs.keep({**job("5", 1), "status": told})
+    reconciler = Reconciler(Over(), jobs, NoChildren(), None, Metrics(), lambda: now, lambda: None)
+    assert await reconciler.reconcile(KEY) == 0.0
+    assert jobs.get(KEY) is None

@@ -66,7 +66,10 @@ class Trail:
                 self._take(orjson.loads(line))
 
     def story(self, uid: str) -> list[Write]:
-        return sorted(self.stories.get(uid, []), key=lambda write: write.version)
+        """In the order of versions. A delete by force may be answered with the version before its own: it is last."""
+        writes = self.stories.get(uid, [])
+        newest = {write.uid: write.version for write in sorted(writes, key=lambda write: write.version)}
+        return sorted(writes, key=lambda one: (newest[one.uid] if one.is_gone else one.version, one.is_gone))
 
     def forget(self, uid: str) -> None:
         """The job is judged: a thousand of them need not stay in memory."""
