@@ -76,6 +76,11 @@ test-apiserver: install tools
 test-cluster: install tools images
 	$(PYTEST) -m cluster --durations 10
 
+.PHONY: faults
+faults: install tools  ## every fault at every write of a job's life, and 1,000 random lives (docs/faults.md)
+	$(BIN)/python -m tests.faults points
+	$(BIN)/python -m tests.faults random --seed $${SEED:-1} --runs 1000 --jobs 20
+
 .PHONY: demo demo-down demo-input bench gpu-check
 demo: install  ## the whole line on a real one-machine cluster, or on KUBECONFIG with IMAGE_REGISTRY
 	@$(BIN)/python -m dev.demo up

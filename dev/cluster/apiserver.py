@@ -18,6 +18,21 @@ omitStages: [RequestReceived]
 rules:
 - level: Metadata
 """
+# Every version of a job, its children and the nodes, in the order of their resource versions.
+_AUDIT_POLICY_WITH_BODIES = """\
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+omitManagedFields: true
+rules:
+- level: RequestResponse
+  verbs: [create, update, patch, delete]
+  resources:
+  - group: ""
+    resources: [pods, pods/status, services, configmaps, nodes]
+  - group: training.peft-fsdp.io
+- level: Metadata
+"""
 
 
 def serving_names(record: Record) -> list[str]:
@@ -67,6 +82,8 @@ def _command(layout: Layout, record: Record) -> list[str]:
         # The API server refuses to publish a loopback address as the `kubernetes` service, and nobody could use it.
         command.append("--endpoint-reconciler-type=none")
     if record.audit:
-        policy = layout.configure("audit-policy.yaml", _AUDIT_POLICY)
+        policy = layout.configure(
+            "audit-policy.yaml", _AUDIT_POLICY_WITH_BODIES if record.audit_bodies else _AUDIT_POLICY
+        )
         command += [f"--audit-policy-file={policy}", f"--audit-log-path={layout.audit_log}", "--audit-log-maxsize=1000"]
     return command

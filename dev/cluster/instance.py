@@ -46,11 +46,11 @@ class Cluster:
 
 
 @contextmanager
-def control_plane(name: str = CONTROL_PLANE, audit: bool = True) -> Iterator[Cluster]:
+def control_plane(name: str = CONTROL_PLANE, audit: bool = True, audit_bodies: bool = False) -> Iterator[Cluster]:
     """A control plane without nodes for the length of the block; one that ran before keeps running after it."""
     layout = Layout(name)
     was_running = runs_partly(layout)
-    cluster = up_control_plane(name, audit)
+    cluster = up_control_plane(name, audit, audit_bodies)
     try:
         yield cluster
     finally:
@@ -58,13 +58,13 @@ def control_plane(name: str = CONTROL_PLANE, audit: bool = True) -> Iterator[Clu
             down(name)
 
 
-def up_control_plane(name: str = CONTROL_PLANE, audit: bool = True) -> Cluster:
+def up_control_plane(name: str = CONTROL_PLANE, audit: bool = True, audit_bodies: bool = False) -> Cluster:
     """Start the control plane, or repair it: what runs is left alone, what died is started again with its data."""
     layout = Layout(name)
     check_programs()
     build(("kubernetes", "etcd"))
     with locked(layout):
-        record = read_record(layout) or new_record(full=False, address=LOOPBACK, audit=audit)
+        record = read_record(layout) or new_record(False, LOOPBACK, audit, audit_bodies)
         if record.full:
             raise ClusterError(f"{name} is a full cluster: choose another --name for a control plane alone")
         write_record(layout, record)

@@ -15,20 +15,22 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Record:
-    """`address` is where the API server listens: loopback alone, or the bridge that pods can reach."""
+    """`address` is where the API server listens: loopback alone, or the bridge that pods can reach. With
+    `audit_bodies` the audit log also holds what was written to jobs and their children, and what was answered."""
 
     full: bool
     address: str
     ports: dict[str, int]
     audit: bool = True
+    audit_bodies: bool = False
 
     @property
     def server(self) -> str:
         return f"https://{self.address}:{self.ports['apiserver']}"
 
 
-def new_record(full: bool, address: str, audit: bool) -> Record:
-    return Record(full=full, address=address, ports=choose_ports(PORTS), audit=audit)
+def new_record(full: bool, address: str, audit: bool, audit_bodies: bool = False) -> Record:
+    return Record(full=full, address=address, ports=choose_ports(PORTS), audit=audit, audit_bodies=audit_bodies)
 
 
 def read_record(layout: Layout) -> Record | None:

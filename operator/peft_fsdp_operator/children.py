@@ -100,7 +100,7 @@ class Children:
 
     async def delete_pods(self, pods: Iterable[PodSeen]) -> None:
         """Tell pods to stop, all at once. One that is gone, or was replaced, is fine."""
-        _raise_first(await _all([self._delete(PODS, pod.namespace, pod.name, pod.uid) for pod in pods]))
+        _raise_first(await _all([self._delete_pod(pod) for pod in pods]))
 
     async def remove_shared(self, job: PeftFsdpJob) -> None:
         """Delete Service and ConfigMap."""
@@ -152,11 +152,18 @@ class Children:
         message = f"{resource.kind} {name} exists and does not belong to this job; remove it or rename the job"
         raise NameTaken(409, "NameTaken", message)
 
-    async def _delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
+    async def _delete_pod(self, pod: PodSeen) -> None:
+        """The next pass may come before the watch tells that the pod stops, and must not ask it again."""
+        raw = await self._delete(PODS, pod.namespace, pod.name, pod.uid)
+        if raw is not None and "resourceVersion" in raw.get("metadata", {}):
+            self._mirrors.pods_in(pod.namespace).remember(raw)
+
+    async def _delete(self, resource: Resource, namespace: str, name: str, uid: str) -> Mapping[str, Any] | None:
+        """The object as it is then, or None where ours no longer exists."""
         try:
-            await self._cluster.delete(resource, namespace, name, uid)
+            return await self._cluster.delete(resource, namespace, name, uid)
         except (NotFound, Conflict):
-            return  # gone, or another object by now: either way ours no longer exists
+            return None  # gone, or another object by now
 
 
 async def _all(actions: Iterable[Awaitable[T]]) -> list[ApiError | None]:

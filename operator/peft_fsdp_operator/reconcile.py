@@ -55,7 +55,8 @@ class Reconciler:
         record = self.jobs.get(key)
         if record is None or record.raw["metadata"].get("deletionTimestamp"):
             return None  # garbage collection takes the children
-        now, before, job = self.clock(), see_status(record.raw), record.parsed
+        now, raw, job = self.clock(), record.raw, record.parsed
+        before = see_status(raw)
         if isinstance(job, InvalidJob):
             return await self._report(key, record, report_invalid(before, record.generation, job.problems), now)
         seen = await self._observe(job, before, record)
@@ -63,23 +64,34 @@ class Reconciler:
         if decision.from_absence:
             decision = decide(replace(seen, pods=await self.children.live_pods_of(job)), now)
         try:
-            wait = await self._write(key, record, decision, now)
+            wait = await self._write(key, record, raw, decision, now)
         except Conflict:
             self.jobs.keep(await self.cluster.get(JOBS, *key))
             return 0.0
         except NotFound:
             self.jobs.drop(key)
             return None
+        if decision.create and record.raw is raw and not await self._is_newest(key, raw):
+            return 0.0
         changed = await self._act(job, decision, record, now)
         if changed or decision.status.phase is not before.phase:
             return 0.0
         return _soonest(wait, decision, now)
 
+    async def _is_newest(self, key: JobKey, raw: Mapping[str, Any]) -> bool:
+        """Asked before a pass that wrote nothing makes pods: a write would have told that the job is gone or over."""
+        newest = await self._get_or_none(JOBS, *key)
+        if newest is None:
+            self.jobs.drop(key)
+            return False
+        self.jobs.keep(newest)
+        return bool(newest["metadata"]["resourceVersion"] == raw["metadata"]["resourceVersion"])
+
     async def _report(self, key: JobKey, record: JobRecord, decision: Decision, now: datetime) -> float | None:
         """Say that a job is invalid: in its status, or, where the API server takes no status for such an object
         either (a section that is no object breaks every rule about it), in an event."""
         try:
-            return await self._write(key, record, decision, now)
+            return await self._write(key, record, record.raw, decision, now)
         except Conflict:
             self.jobs.keep(await self.cluster.get(JOBS, *key))
             return 0.0
@@ -147,19 +159,22 @@ class Reconciler:
         except NotFound:
             return None
 
-    async def _write(self, key: JobKey, record: JobRecord, decision: Decision, now: datetime) -> float | None:
+    async def _write(
+        self, key: JobKey, record: JobRecord, raw: Mapping[str, Any], decision: Decision, now: datetime
+    ) -> float | None:
         """The status, if there is news in it, and the event that goes with it.
 
+        `raw` is what the decision was made from: a version that came in since then must not lend it its number.
         Returns the seconds to wait where small news is held back. Raises Conflict where the job has changed.
         """
-        before = see_status(record.raw)
+        before = see_status(raw)
         after = with_conditions(decision, before.conditions, now)
         if after == before:
             return None
         loop_time = asyncio.get_running_loop().time()
         if wait := seconds_to_wait(before, after, loop_time - record.written_at):
             return wait
-        metadata = record.raw["metadata"]
+        metadata = raw["metadata"]
         identity = {part: metadata[part] for part in ("name", "namespace", "uid", "resourceVersion")}
         body = {"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": identity, "status": after.to_wire()}
         self.check_lead()

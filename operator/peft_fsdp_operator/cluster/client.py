@@ -120,10 +120,11 @@ class Cluster:
         path = resource.path(namespace, body["metadata"]["name"])
         return await self._write("update", resource, "PUT", path, body, {"fieldManager": FIELD_MANAGER})
 
-    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
-        """Gracefully, and only the object with this uid. Raises NotFound, or Conflict where it is another one."""
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> Object:
+        """Gracefully, and only the object with this uid: the object as it is then. Raises NotFound, or Conflict where
+        it is another one."""
         body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
-        await self._write("delete", resource, "DELETE", resource.path(namespace, name), body, {})
+        return await self._write("delete", resource, "DELETE", resource.path(namespace, name), body, {})
 
     async def _apply(self, label: str, resource: Resource, path: str, body: Mapping[str, Any]) -> Object:
         query = {"fieldManager": FIELD_MANAGER, "force": "true", "fieldValidation": "Strict"}

@@ -1,0 +1,40 @@
+"""The API server itself is stopped, its history compacted, and started again."""
+
+import asyncio
+import json
+import urllib.request
+
+from dev.cluster import processes
+from dev.cluster.instance import Cluster, up_control_plane
+from dev.cluster.layout import Layout
+from dev.cluster.record import LOOPBACK, read_record
+
+
+async def stop_apiserver(instance: Cluster) -> None:
+    await asyncio.to_thread(processes.stop, Layout(instance.name), "kube-apiserver")
+
+
+async def start_apiserver(instance: Cluster) -> None:
+    """Its watch caches are empty then: whoever goes on from an older version is told that it is gone.
+
+    Scheduler and controllers start anew with it: they would come back half a minute later, and are not on trial.
+    """
+    for program in ("kube-scheduler", "kube-controller-manager"):
+        await asyncio.to_thread(processes.stop, Layout(instance.name), program)
+    await asyncio.to_thread(up_control_plane, instance.name)
+
+
+async def compact(instance: Cluster) -> None:
+    """etcd forgets every version but the newest, through the HTTP gateway of its API."""
+    record = read_record(Layout(instance.name))
+    assert record is not None
+    url = f"http://{LOOPBACK}:{record.ports['etcd']}/v3/kv"
+    newest = (await asyncio.to_thread(_post, f"{url}/range", {"key": "AA=="}))["header"]["revision"]
+    await asyncio.to_thread(_post, f"{url}/compaction", {"revision": newest, "physical": True})
+
+
+def _post(url: str, body: dict[str, object]) -> dict[str, dict[str, str]]:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(urllib.request.Request(url, json.dumps(body).encode()), timeout=30) as response:
+        answer: dict[str, dict[str, str]] = json.load(response)
+        return answer

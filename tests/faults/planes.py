@@ -1,0 +1,18 @@
+"""The control plane of the tests with faults."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dev.cluster.instance import Cluster, control_plane
+from peft_fsdp_api.crd import crd, crd_yaml
+
+NAME = "faults-tests"
+
+
+@contextmanager
+def faults_plane(name: str = NAME) -> Iterator[Cluster]:
+    """A running control plane in which PeftFsdpJob is known and every write is in the audit log."""
+    with control_plane(name, audit_bodies=True) as instance:
+        instance.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=crd_yaml())
+        instance.kubectl("wait", "--for=condition=Established", "--timeout=60s", f"crd/{crd()['metadata']['name']}")
+        yield instance

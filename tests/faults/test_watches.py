@@ -1,0 +1,74 @@
+"""Watches that break, histories that are gone, old lists, slow answers, and an API server that is away for a while."""
+
+import asyncio
+
+import pytest
+
+from peft_fsdp_operator.cluster import JOBS
+from tests.apiserver.operator.world import job_body
+from tests.faults.life import live
+from tests.faults.outage import compact, start_apiserver, stop_apiserver
+from tests.faults.rules import CutWatch, GoneWatch, Match, Rule, Slow, Stale
+from tests.faults.site import open_sites
+
+pytestmark = pytest.mark.apiserver
+
+OUTAGE_SECONDS = 15
+ALWAYS = 10**6
+WATCHED = ("pods", "services", "configmaps", "peftfsdpjobs")
+MANY_CUTS = [
+    Rule(Match("watch", kind), CutWatch(events), first, times=2)
+    for kind in WATCHED
+    for first, events in ((1, 0), (4, 3))
+]
+GONE = [
+    Rule(Match("watch", kind), GoneWatch(as_event), first, times=2)
+    for kind in WATCHED
+    for first, as_event in ((1, True), (4, False))
+]
+SLOW = [Rule(Match(), Slow(0.2), times=ALWAYS)]
+STALE = [
+    Rule(Match("list"), Stale(), times=ALWAYS),
+    *(Rule(Match("watch", kind), GoneWatch(), 1, times=3) for kind in WATCHED),
+]
+
+
+async def test_broken_watches_and_old_lists_change_nothing_about_the_end(plane):
+    troubles = {"cut": MANY_CUTS, "gone": GONE, "slow": SLOW, "stale": STALE}
+    async with open_sites(plane, len(troubles) + 1) as (quiet, *sites):
+        for site, rules in zip(sites, troubles.values(), strict=True):
+            site.proxy.rules = rules
+        wanted, *outcomes = await asyncio.gather(live(quiet, "quiet"), *(live(site, "troubled") for site in sites))
+    assert {name: outcome for name, outcome in zip(troubles, outcomes, strict=True) if outcome != wanted} == {}
+    assert [name for name, rules in troubles.items() if not any(rule.struck for rule in rules)] == []
+
+
+async def test_what_happens_while_the_api_server_is_away_is_seen_when_it_is_back(plane):
+    """A pod and a job vanish while the operator is cut off; then its place in the history is gone as well."""
+    async with open_sites(plane, 1) as (site,):
+        world, eyes = site.world, plane.eyes
+        uid = await submit(site, "kept")
+        removed = await submit(site, "removed")
+        for one in (uid, removed):
+            await eyes.wait(one, lambda status: status.get("phase") == "Running")
+        await site.proxy.refuse()
+        await world.remove_by_force("kept-1-0")
+        await world.delete(JOBS, "removed")
+        await stop_apiserver(plane.instance)
+        await compact(plane.instance)
+        await asyncio.sleep(OUTAGE_SECONDS)
+        await start_apiserver(plane.instance)
+        await site.proxy.listen()
+        again = await submit(site, "removed")
+        await eyes.wait(uid, lambda status: (status.get("phase"), status.get("attempt")) == ("Running", 2))
+        for worker in range(2):
+            await world.end_pod(f"kept-2-{worker}", 0)
+        status = await eyes.wait(uid, lambda status: status.get("phase") == "Succeeded")
+        assert status["restarts"] == {"application": 0, "infrastructure": 1, "preemption": 0}
+        await eyes.wait(again, lambda status: status.get("phase") == "Running")
+
+
+async def submit(site, name):
+    body = job_body(name)
+    body["spec"]["workers"] = {"nodes": 2, "gpusPerNode": 0}
+    return (await site.world.cluster.create(JOBS, site.namespace, body))["metadata"]["uid"]
