@@ -37,6 +37,10 @@ class RunFacts:
     tokens: int = 0
     seconds: float = 0.0
     """Time in this attempt's training loop."""
+    documents: int = 0
+    """Documents of a streamed dataset that this attempt trained on; with the two below all that is known of it."""
+    truncated: int = 0
+    dropped: int = 0
     loss: float | None = None
     eval_loss: float | None = None
 
@@ -83,6 +87,10 @@ class RunFacts:
         checked = f"; self-check: {self.self_check}" if self.self_check else ""
         return (
             f"{self.trained_parameters:,} of {self.all_parameters:,} parameters trained; {self.world_size} ranks on "
-            f"{self.device}; {self.sharding}; attention {self.attention}; {self.data.train.rows:,} rows of "
-            f"{self.data.train.documents:,} documents{checked}"
+            f"{self.device}; {self.sharding}; attention {self.attention}; {self._rows}{checked}"
         )
+
+    @property
+    def _rows(self) -> str:
+        train = self.data.train
+        return "rows are streamed" if train is None else f"{train.rows:,} rows of {train.documents:,} documents"

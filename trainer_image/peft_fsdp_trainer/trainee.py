@@ -5,6 +5,7 @@ from typing import Final
 
 import torch
 
+from .data import Cursor
 from .model import Skeleton
 from .optim import LossScale
 from .schedule import Position
@@ -22,6 +23,8 @@ class Trainee:
     optimizer: torch.optim.Optimizer
     position: Position
     loss_scale: LossScale
+    cursor: Cursor | None = None
+    """This rank's place in a streamed dataset; None where the rows are prepared."""
 
     @property
     def optimizer_steps(self) -> int:

@@ -36,7 +36,9 @@ def open_split(spec: DatasetSpec, wanted: str) -> Split:
 def open_stream(spec: DatasetSpec, wanted: str) -> Stream:
     """The split called `wanted`, read over the network while it is used; nothing is stored."""
     name = split_name(wanted)
-    dataset = _asked(spec, lambda load: load(spec.source, spec.name, split=name, revision=spec.revision, streaming=True))
+    dataset = _asked(
+        spec, lambda load: load(spec.source, spec.name, split=name, revision=spec.revision, streaming=True)
+    )
     files = _asked(spec, lambda _: _data_files(spec, name))
     return sliced_stream(Stream(name, files, lambda: _rows(dataset, name)), wanted)
 
