@@ -88,8 +88,8 @@ class Stretch:
         return self._reader.rows_read
 
     @property
-    def rows_to_read(self) -> int | None:
-        """Rows of the dataset up to the end of the next block, where it is not behind the end of a pass."""
+    def rows_to_read(self) -> int:
+        """Rows of the dataset up to the end of the current block, as if it were whole."""
         block = self.cursor.current(self.rank)[0]
         per_pass = self.cursor.blocks_per_pass
         return (block % per_pass if per_pass else block) * self.source.rows_per_block + self.source.rows_per_block
