@@ -173,7 +173,7 @@ def test_a_broken_row_that_is_met_while_training_is_named(inputs: Path, tmp_path
 
 
 def test_a_loss_that_explodes_names_its_step(inputs: Path, tmp_path: Path, run: Run) -> None:
-    """Steps of 10 into the dark, which nothing holds back."""
+    """No step of it updates anything, and yet each second one is saved."""
     reckless = {"learningRate": 10, "maxGradNorm": 0, "precision": "float16", "scheduler": "constant"}
     job = make_tiny_job(tmp_path / "job", inputs, training=reckless, lora={"alpha": 4096})
     outcome = _end(run(job))
