@@ -1,4 +1,4 @@
-"""What a rank tells of the stages before the training: how much is done, of how much."""
+"""What a rank tells of the stages before the training: how much is done, of how much. And of streaming at the end."""
 
 import json
 
@@ -35,3 +35,7 @@ def test_a_streamed_run_that_goes_on_tells_how_far_it_has_read(make_config, tmp_
     assert {rank["reason"] for rank in stopped} == {"Preempted"}
     resumed = _stages(tmp_path / "resumed", config)
     assert resumed[0]["stages"]["tokenize"] == [3 * 1024, 3 * 1024], "to the end of its second block"
+    card = (tmp_path / "volume" / "tiny" / "adapter" / "README.md").read_text()
+    assert "| streaming | True |" in card
+    assert f"| training split | train: {3 * 2 * 64} documents in the last attempt |" in card
+    assert "rows are streamed" in (tmp_path / "resumed" / "output-0.log").read_text()

@@ -227,6 +227,7 @@ def test_the_split_to_evaluate_on_is_prepared_as_a_whole(prepared, write_rows):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])
 def test_memory_does_not_grow_with_the_data(stream, write_rows, tmp_path, kind):
     peaks = []
@@ -238,8 +239,9 @@ def test_memory_does_not_grow_with_the_data(stream, write_rows, tmp_path, kind):
                 pa.Table.from_pylist(texts), source := tmp_path / "p.parquet", row_group_size=2000
             )
         del texts
-        gang = Gang.begin(stream(source, rows_per_block=256), 2, batch_size=8)
+        rows = stream(source, rows_per_block=256)
         tracemalloc.start()
+        gang = Gang.begin(rows, 2, batch_size=8)
         for _ in range(count // 8 // 40):
             gang.see(1, 1)
         peaks.append(tracemalloc.get_traced_memory()[1])
