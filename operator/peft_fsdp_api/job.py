@@ -153,6 +153,42 @@ class JobSpec(ApiModel):
             field="evaluation",
         ),
         Rule(
+            cel="!{dataset.streaming} || (has(self.training) && has(self.training.maxSteps))",
+            holds=lambda spec: not spec.dataset.streaming or spec.training.max_steps is not None,
+            message="dataset.streaming is {dataset.streaming}, so nobody knows how many steps an epoch has; "
+            "set training.maxSteps, or turn streaming off",
+            field="training.maxSteps",
+        ),
+        Rule(
+            cel="!{dataset.streaming} || (has(self.checkpoint) && has(self.checkpoint.every) && "
+            "!has(self.checkpoint.every.epochs))",
+            holds=lambda spec: not spec.dataset.streaming or spec.checkpoint.every.epochs is None,
+            message="dataset.streaming is {dataset.streaming}, so the end of an epoch is no time for a checkpoint; "
+            "set checkpoint.every to steps or minutes, or turn streaming off",
+            field="checkpoint.every",
+        ),
+        Rule(
+            cel="!{dataset.streaming} || !has(self.dataset.evalSplit) || (has(self.evaluation) && "
+            "has(self.evaluation.every) && !has(self.evaluation.every.epochs))",
+            holds=lambda spec: (
+                not spec.dataset.streaming
+                or spec.dataset.eval_split is None
+                or (spec.evaluation is not None and spec.evaluation.every.epochs is None)
+            ),
+            message="dataset.streaming is {dataset.streaming}, so the end of an epoch is no time for an evaluation; "
+            "set evaluation.every to steps or minutes, or turn streaming off",
+            field="evaluation.every",
+        ),
+        Rule(
+            cel='!{dataset.streaming} || !{hub.offline} || {dataset.source}.startsWith("/")',
+            holds=lambda spec: (
+                not spec.dataset.streaming or not spec.hub.offline or spec.dataset.source.startswith("/")
+            ),
+            message='dataset.streaming reads "{dataset.source}" from the Hub while training, but hub.offline is '
+            "{hub.offline}; give a path, or turn one of them off",
+            field="dataset.streaming",
+        ),
+        Rule(
             cel="!has(self.output.pushToHub) || !{hub.offline}",
             holds=lambda spec: spec.output.push_to_hub is None or not spec.hub.offline,
             message="output.pushToHub needs the Hub, but hub.offline is {hub.offline}; remove one of them",

@@ -54,7 +54,7 @@ class TrainingProgress(ApiModel):
     total_steps: int
     """Optimizer steps of the run."""
     epoch: float = 0.0
-    """Passes over the data so far."""
+    """Passes over the data so far; only the whole ones with dataset.streaming."""
     loss: float | None = None
     """Mean loss per learned token since the last report."""
     eval_loss: float | None = None

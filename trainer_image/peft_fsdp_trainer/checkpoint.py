@@ -22,7 +22,9 @@ from peft_fsdp_api.status import CheckpointStatus
 from peft_fsdp_api.trainer_config import TrainerConfig
 
 from .adapter import gather_adapter, write_adapter
+from .checkpoint_cursor import resumed_cursor, write_cursor
 from .checkpoint_folders import CheckpointFolders
+from .data import Cursor
 from .disk_space import naming_full_disk
 from .distributed import Ranks
 from .errors import Unsupported
@@ -50,6 +52,8 @@ class Snapshot:
     random: dict[str, torch.Tensor]
     adapter: dict[str, torch.Tensor]
     """All of it on rank 0, nothing elsewhere."""
+    cursor: Cursor | None
+    """This rank's place in a streamed dataset."""
     skeleton: Skeleton
 
 
@@ -83,7 +87,8 @@ class Checkpoints:
             tensors = self._stager.stage(trainee.tensors())
             assert isinstance(tensors, dict)
             folder, random = self._folders.of_step(trainee.position.step), _random_state(self._ranks.device)
-            snapshot = Snapshot(folder, self._facts(trainee), tensors, random, adapter, trainee.skeleton)
+            facts = self._facts(trainee)
+            snapshot = Snapshot(folder, facts, tensors, random, adapter, trainee.cursor, trainee.skeleton)
             self._writing = self._thread.submit(self._write, snapshot)
             self.last_step = trainee.position.step
 
@@ -142,6 +147,8 @@ class Checkpoints:
         with naming_full_disk(folder, f"checkpoint {folder.name}"):
             self._ranks.decide(lambda: self._folders.prepare(folder), background)
             torch.save(snapshot.random, folder / f"random-{self._ranks.rank}.pt")
+            if snapshot.cursor is not None:
+                write_cursor(folder, self._ranks.rank, snapshot.cursor)
             if self._ranks.is_first:
                 write_adapter(folder / ADAPTER_FOLDER, snapshot.adapter, snapshot.skeleton, self._base)
             save(snapshot.tensors, checkpoint_id=folder / STATE_FOLDER, process_group=background)
@@ -164,6 +171,7 @@ class Checkpoints:
     def _take_up(self, folder: Path, facts: dict[str, Any], trainee: Trainee) -> None:
         for key, value in facts["position"].items():
             setattr(trainee.position, key, value)
+        trainee.cursor = resumed_cursor(folder, facts["worldSize"], trainee.cursor, self._ranks.rank)
         trainee.loss_scale.scale, trainee.loss_scale.good_steps = facts["lossScale"]
         self._restore_random_state(folder, facts)
         self.last_step = trainee.position.step

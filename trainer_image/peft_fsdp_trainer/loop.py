@@ -2,9 +2,7 @@
 
 import resource
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import torch
@@ -16,12 +14,13 @@ from .checkpoint import Checkpoints
 from .data import Batch, Batches, PreparedData
 from .distributed import Ranks
 from .errors import LossNotFinite, Preempted
+from .feed import Feed
 from .figures import Figures
 from .log import log
 from .optim import make_schedule
 from .report import Reporter
 from .run_facts import RunFacts
-from .schedule import Interval, StepPlan
+from .schedule import Interval
 from .step import Stepper
 from .stop import StopRequest
 from .trackers import Trackers
@@ -34,6 +33,7 @@ class Loop:
 
     config: TrainerConfig
     data: PreparedData
+    feed: Feed
     ranks: Ranks
     stepper: Stepper
     trainee: Trainee
@@ -45,8 +45,7 @@ class Loop:
 
     def __post_init__(self) -> None:
         spec, evaluation = self.config.training, self.config.evaluation
-        self.plan = StepPlan(len(self.data.train), spec.batch_size * self.ranks.world_size, spec.gradient_accumulation)
-        self.total_steps = self.plan.total_steps(spec, self.trainee.position)
+        self.total_steps = self.feed.total_steps
         self.schedule = make_schedule(self.trainee.optimizer, spec, self.total_steps, self.trainee.position.step)
         self._evaluate_every = Interval(evaluation.every, time.monotonic) if evaluation else None
         self._save_every = Interval(self.config.checkpoint.every, time.monotonic)
@@ -63,31 +62,17 @@ class Loop:
         self.reporter.stage(Stage.TRAIN, self.total_steps)
         self._report()
         while position.step < self.total_steps:
-            for batches in self._epoch():
+            for batches in self.feed.steps():
                 self._step(batches)
                 if position.step >= self.total_steps:
                     break
         self.checkpoints.close()
-        self.facts.steps, self.facts.epochs = position.step, position.epoch + position.row / self.plan.rows
+        self.feed.close()
+        self.facts.steps, self.facts.epochs = position.step, self.feed.epochs
+        if counts := self.feed.counts():
+            self.facts.documents, self.facts.truncated, self.facts.dropped = map(int, self.ranks.sum(counts))
         self.facts.tokens, self.facts.seconds = self._figures.tokens, self._figures.seconds
         self.facts.loss, self.facts.eval_loss = self._figures.loss, self._figures.eval_loss
-
-    def _epoch(self) -> Iterator[list[Batch]]:
-        """The rest of the current epoch as this rank's share of each step."""
-        spec, position = self.config.training, self.trainee.position
-        batches = iter(
-            Batches(
-                self.data.train,
-                batch_size=spec.batch_size,
-                rank=self.ranks.rank,
-                world_size=self.ranks.world_size,
-                seed=spec.seed,
-                epoch=position.epoch,
-                start_row=position.row,
-            )
-        )
-        while group := list(islice(batches, spec.gradient_accumulation)):
-            yield group
 
     def _step(self, batches: list[Batch]) -> None:
         loss_tokens, tokens, save_now, evaluate_now = self._agree(batches)
@@ -95,7 +80,7 @@ class Loop:
         rate = float(self.schedule.get_last_lr()[0])
         loss, norm = self.stepper.train(batches, loss_tokens, self.trainee.loss_scale, position.step + 1)
         self.schedule.step()
-        epoch_ended = self.plan.advance(position, len(batches))
+        epoch_ended = self.feed.advance(len(batches))
         self._figures.add(loss, loss_tokens, tokens, rate, norm)
         self.reporter.advance(position.step)
         self._report_memory()
@@ -179,7 +164,7 @@ class Loop:
         return TrainingProgress(
             step=position.step,
             total_steps=self.total_steps,
-            epoch=round(position.epoch + position.row / self.plan.rows, 4),
+            epoch=round(self.feed.epochs, 4),
             loss=figures.loss,
             eval_loss=figures.eval_loss,
             learning_rate=figures.learning_rate,

@@ -66,7 +66,11 @@ def _usage(base: ModelFolder, config: TrainerConfig) -> str:
 
 
 def _results(facts: RunFacts) -> dict[str, Any]:
-    rows: dict[str, Any] = {"steps": facts.steps, "epochs": f"{facts.epochs:.2f}"}
+    rows: dict[str, Any] = {"steps": facts.steps}
+    if facts.data.train is None:
+        rows["whole passes over the data"] = int(facts.epochs)
+    else:
+        rows["epochs"] = f"{facts.epochs:.2f}"
     if facts.loss is not None:
         rows["training loss (last logged)"] = f"{facts.loss:.4f}"
     if facts.eval_loss is not None:
@@ -84,7 +88,8 @@ def _data(config: TrainerConfig, facts: RunFacts) -> dict[str, Any]:
         "packing": facts.data.packing,
         "longest row": f"{facts.data.max_length} tokens",
         "tokens in the loss": config.dataset.loss,
-        "training split": _split(facts.data.train),
+        "streaming": config.dataset.streaming,
+        "training split": _split(facts.data.train) if facts.data.train else _streamed(config, facts),
     }
     if facts.data.evaluation is not None:
         rows["evaluation split"] = _split(facts.data.evaluation)
@@ -93,11 +98,16 @@ def _data(config: TrainerConfig, facts: RunFacts) -> dict[str, Any]:
 
 def _split(split: SplitFacts) -> str:
     text = f"{split.split}: {split.documents:,} documents in {split.rows:,} rows, {split.tokens:,} tokens"
-    if split.truncated:
-        text += f", {split.truncated:,} cut"
-    if split.dropped:
-        text += f", {split.dropped:,} left out"
-    return text
+    return text + _changed(split.truncated, split.dropped)
+
+
+def _streamed(config: TrainerConfig, facts: RunFacts) -> str:
+    text = f"{config.dataset.train_split}: {facts.documents:,} documents in the last attempt"
+    return text + _changed(facts.truncated, facts.dropped)
+
+
+def _changed(truncated: int, dropped: int) -> str:
+    return (f", {truncated:,} cut" if truncated else "") + (f", {dropped:,} left out" if dropped else "")
 
 
 def _asked_and_ran(facts: RunFacts) -> dict[str, Any]:

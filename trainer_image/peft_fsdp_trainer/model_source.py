@@ -36,6 +36,10 @@ WANTED_FILES: Final = ["*.safetensors", "*.safetensors.index.json", "*.json", "*
 # Copies of the weights for other programs, several times as large as what is needed.
 UNWANTED_FILES: Final = ["original/*", "onnx/*", "openvino/*", "consolidated*", "*.gguf"]
 POLL: Final = 1.0
+NO_ACCESS: Final = (401, 403)
+UNREACHABLE_HINT: Final = (
+    "Check hub.endpoint and what the pods may reach; what is in cache.claim needs no Hub (hub.offline)."
+)
 
 
 @dataclass(frozen=True)
@@ -158,11 +162,27 @@ def _hub_errors(spec: ModelSpec) -> Iterator[None]:
             hint="Ask for access on the model's page and name the token's Secret in spec.hub.tokenSecret.",
         ) from error
     except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
+        # The client says so too where the Hub answered, or did not; what it met is the cause.
+        cause = error.__cause__
+        if isinstance(cause, HfHubHTTPError):
+            raise _refusal(named, cause) from error
+        if cause is not None and not isinstance(cause, OfflineModeIsEnabled | LocalEntryNotFoundError):
+            raise TrainerError(f"the Hub cannot be reached for {named}: {cause}", hint=UNREACHABLE_HINT) from error
         raise ModelNotAvailable(f"{named} is not in the cache and the Hub cannot be reached: {error}") from error
     except (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError) as error:
         raise ModelNotAvailable(f"{named} does not exist on the Hub, or the token may not see it") from error
     except HfHubHTTPError as error:
-        raise TrainerError(f"the Hub did not deliver {named}: {error}") from error
+        raise _refusal(named, error) from error
+
+
+def _refusal(named: str, error: HfHubHTTPError) -> TrainerError:
+    """What an answer of the Hub with an error means: no access, or trouble that may pass."""
+    if error.response is not None and error.response.status_code in NO_ACCESS:
+        return ModelNotAvailable(
+            f"{named}: the Hub refuses the token or asks for one: {error}",
+            hint="Put a token that is valid and may read the model into the Secret of spec.hub.tokenSecret.",
+        )
+    return TrainerError(f"the Hub did not deliver {named}: {error}", hint=UNREACHABLE_HINT)
 
 
 def _progress_bar(reporter: Reporter) -> type:

@@ -41,6 +41,10 @@ class RunFacts:
     tokens: int = 0
     seconds: float = 0.0
     """Time in this attempt's training loop."""
+    documents: int = 0
+    """Documents of a streamed dataset that this attempt trained on; with the two below all that is known of it."""
+    truncated: int = 0
+    dropped: int = 0
     loss: float | None = None
     eval_loss: float | None = None
 
@@ -86,8 +90,13 @@ class RunFacts:
         runs = "; ".join(f"{name}: {words}" for name, words in self.execution.to_wire().items())
         return (
             f"{self.trained_parameters:,} of {self.all_parameters:,} parameters trained; {self.world_size} ranks on "
-            f"{self.device}; {runs}; {self.data.train.rows:,} rows of {self.data.train.documents:,} documents{checked}"
+            f"{self.device}; {runs}; {self._rows}{checked}"
         )
+
+    @property
+    def _rows(self) -> str:
+        train = self.data.train
+        return "rows are streamed" if train is None else f"{train.rows:,} rows of {train.documents:,} documents"
 
 
 def describe_execution(config: TrainerConfig, attention: str, precision: Precision, sharding: Sharding) -> Execution:

@@ -14,11 +14,12 @@ from peft_fsdp_api.trainer_config import TrainerConfig
 
 from .attention import choose_attention
 from .checkpoint import Checkpoints
-from .data import PreparedData, prepare
+from .data import Cursor, PreparedData, Rows, prepare
 from .disk_space import naming_full_disk
 from .distributed import Ranks, join_ranks
 from .errors import DatasetInvalid
 from .export import Export, export_adapter, report_adapter
+from .feed import open_feed
 from .hub import HubRepository
 from .loading import Loader
 from .log import log, start_log
@@ -84,15 +85,17 @@ def _train_adapter(config: TrainerConfig, output: Output, ranks: Ranks, reporter
     reporter.execution(execution)
     optimizer = make_optimizer(trained, config.training)
     stepper = Stepper(model, sharding, trained, optimizer, precision, ranks, config.training.max_grad_norm)
-    trainee = Trainee(skeleton, trained, optimizer, Position(), LossScale())
+    trainee = Trainee(skeleton, trained, optimizer, Position(), LossScale(), _start_of_stream(data, ranks))
     checkpoints = Checkpoints(output, base, ranks, reporter, config)
     checkpoints.resume(trainee)
+    feed = open_feed(data, trainee, config.training, ranks, reporter)
+    feed.begin()
     trackers = start_trackers(config, output, ranks)
     # The model is as lasting as the libraries: no collection in a step, which all ranks would wait for, looks at it.
     gc.collect()
     gc.freeze()
     with stop.at_step_boundaries():
-        Loop(config, data, ranks, stepper, trainee, checkpoints, trackers, facts, reporter, stop).run()
+        Loop(config, data, feed, ranks, stepper, trainee, checkpoints, trackers, facts, reporter, stop).run()
         trackers.close()
         export = Export(skeleton, trained, tokenizer, data.chat_template, base, config, output, facts)
         export_adapter(export, ranks, reporter)
@@ -119,6 +122,13 @@ def _prepare_data(
     for warning in data.facts.warnings:
         log(ranks, warning)
     return data
+
+
+def _start_of_stream(data: PreparedData, ranks: Ranks) -> Cursor | None:
+    """The place of a rank that has seen nothing; None where the rows are prepared."""
+    if isinstance(data.train, Rows):
+        return None
+    return Cursor(data.train.stream.fingerprint, ranks.world_size)
 
 
 def _load(

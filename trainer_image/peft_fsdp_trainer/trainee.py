@@ -5,6 +5,7 @@ from typing import Final
 
 import torch
 
+from .data import Cursor
 from .model import Skeleton
 from .optim import LossScale
 from .schedule import Position
@@ -22,6 +23,8 @@ class Trainee:
     optimizer: torch.optim.Optimizer
     position: Position
     loss_scale: LossScale
+    cursor: Cursor | None = None
+    """This rank's place in a streamed dataset; None where the rows are prepared."""
 
     @property
     def optimizer_steps(self) -> int:
@@ -38,7 +41,10 @@ class Trainee:
             }
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """Adapter and moments under flat names, sharded as they are."""
+        """Adapter and moments under flat names, sharded as they are. The moments are zeros before the first update,
+        which may be some steps away: float16 begins with a loss scale that overflows."""
+        if not self.optimizer.state:
+            self.make_moments(0)
         found: dict[str, torch.Tensor] = {}
         for tensor in self.trained:
             found[f"adapter/{tensor.name}"] = tensor.sharded(tensor.parameter)

@@ -41,6 +41,10 @@ class DatasetSpec(ApiModel):
     """Put several documents into one row, with attention kept inside each document."""
     loss: Literal["all", "assistant", "completion"] = "all"
     """Tokens that are learned: all of them, the assistant's turns, or the completion."""
+    streaming: bool = False
+    """Read, tokenize and pack while training, for data too large to be prepared as a whole. The number of rows stays
+    unknown: training.maxSteps ends the run, and the data begins anew where it is shorter. The evaluation split is
+    prepared as a whole."""
 
     RULES: ClassVar = (
         REVISION_NEEDS_HUB,
@@ -49,6 +53,26 @@ class DatasetSpec(ApiModel):
             holds=lambda data: data.name is None or not data.source.startswith("/"),
             message='source is the path "{source}", which has no configurations; remove name or give a Hub id',
             field="name",
+        ),
+        Rule(
+            cel='!{streaming} || !({trainSplit}.contains("%") || {trainSplit}.contains("+"))',
+            holds=lambda data: not data.streaming or not set(data.train_split) & {"%", "+"},
+            message='trainSplit is "{trainSplit}", but with streaming nobody knows how many rows there are; '
+            "use one split and numbers of rows, like train[1000:], or turn streaming off",
+            field="trainSplit",
+        ),
+        Rule(
+            cel='!{streaming} || !has(self.evalSplit) || self.source.startsWith("/") || '
+            '!(self.evalSplit.contains("%") || self.evalSplit.contains("+"))',
+            holds=lambda data: (
+                not data.streaming
+                or data.eval_split is None
+                or data.source.startswith("/")
+                or not set(data.eval_split) & {"%", "+"}
+            ),
+            message="with streaming nobody knows how many rows the Hub has, so evalSplit can be no share of them; "
+            "use one split and numbers of rows, like test[:1000], or turn streaming off",
+            field="evalSplit",
         ),
         Rule(
             cel='{format} != "text" || {chatTemplate} in ["auto", "none"]',

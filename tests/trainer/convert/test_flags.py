@@ -58,6 +58,11 @@ def at(value, path):
         ("--chat_template_format none --dataset_text_field body", "dataset.textField", "body"),
         ("--chat_template_format none", "dataset.format", "text"),
         ("--packing", "dataset.packing", True),
+        (
+            "--dataset_streaming --max_steps 9 --save_strategy steps --save_steps 3 --splits train",
+            "dataset.streaming",
+            True,
+        ),
         ("", "dataset.packing", False),
         ("--use_flash_attn False", "model.attention", "sdpa"),
         ("--lora_target_modules q_proj,v_proj", "lora.targets", ["q_proj", "v_proj"]),

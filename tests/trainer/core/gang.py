@@ -64,6 +64,8 @@ class Recorder(Reporter):
     def __init__(self, rank: int, folder: Path, stop: StopRequest, stop_at: int | None) -> None:
         super().__init__(rank, folder)
         self.losses: list[float | None] = []
+        self.stages: dict[str, tuple[int, int | None]] = {}
+        """Units done and in all of each stage, as they were told last."""
         self.last: TrainingProgress | None = None
         self._stop, self._stop_at = stop, stop_at
 
@@ -75,6 +77,8 @@ class Recorder(Reporter):
 
     def advance(self, done: int, total: int | None = None) -> None:
         super().advance(done, total)
+        known = self.stages.get(self.current_stage, (0, None))[1]
+        self.stages[self.current_stage] = (done, known if total is None else total)
         if self.current_stage == "train" and done == self._stop_at:
             self._stop.request()
 
@@ -93,7 +97,7 @@ def train_rank(config: TrainerConfig, stop_at: int | None = None, stop_rank: int
         return {"losses": recorder.losses, "reason": error.reason, "message": error.message, "step": error.step}
     last = recorder.last
     figures = {"eval_loss": last.eval_loss, "grad_norm": last.grad_norm} if last else {}
-    return {"losses": recorder.losses, "reason": "", **figures}
+    return {"losses": recorder.losses, "reason": "", "stages": recorder.stages, **figures}
 
 
 def _rank_main(

@@ -17,7 +17,8 @@ COMMIT = "c" * 40
 class ModelHub:
     """The files of a folder under REPOSITORY."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, refusal: tuple[int, str] | None) -> None:
+        self.refusal = refusal
         self.files = {path.name: path.read_bytes() for path in folder.iterdir()}
         self.address = ""
         self.fetched: Counter[str] = Counter()
@@ -40,7 +41,9 @@ class _Handler(BaseHTTPRequestHandler):
     hub: ModelHub
 
     def do_GET(self) -> None:
-        if "/resolve/" in self.path:
+        if self.hub.refusal is not None:
+            self.refuse(*self.hub.refusal)
+        elif "/resolve/" in self.path:
             self.file(with_content=True)
         elif self.path.startswith(f"/api/models/{REPOSITORY}"):
             listing = self.hub.tree() if "/tree/" in self.path else self.hub.info()
@@ -49,7 +52,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.answer(404, b"", {"X-Error-Code": "RepoNotFound"})
 
     def do_HEAD(self) -> None:
-        self.file(with_content=False)
+        if self.hub.refusal is not None:
+            self.refuse(*self.hub.refusal, with_content=False)
+        else:
+            self.file(with_content=False)
+
+    def refuse(self, status: int, code: str, with_content: bool = True) -> None:
+        """As the Hub does for a gated model (403 with a code) and for a token that is none (401 without)."""
+        headers = {"X-Error-Code": code} if code else {"X-Error-Message": "Invalid credentials in Authorization header"}
+        self.answer(status, b"", headers, with_content)
 
     def file(self, with_content: bool) -> None:
         name = self.path.split("?")[0].rpartition("/")[2]
@@ -75,7 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def model_hub(folder: Path) -> Iterator[ModelHub]:
-    hub = ModelHub(folder)
+def model_hub(folder: Path, refusal: tuple[int, str] | None = None) -> Iterator[ModelHub]:
+    hub = ModelHub(folder, refusal)
     with serving(type("Handler", (_Handler,), {"hub": hub})) as hub.address:
         yield hub

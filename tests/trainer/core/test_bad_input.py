@@ -15,7 +15,6 @@ from tests.trainer.core.gang import run_ranks, train_rank
     ("sections", "reason", "words"),
     [
         ({"model": {"source": "/nowhere/model"}}, "ModelNotAvailable", "/nowhere/model does not exist"),
-        ({"model": {"source": "org/not-cached"}}, "ModelNotAvailable", "org/not-cached"),
         ({"lora": {"targets": ["no_such_module"]}}, "Unsupported", "no_such_module"),
         ({"dataset": {"source": "/nowhere/data"}}, "DatasetInvalid", "/nowhere/data"),
     ],

@@ -59,6 +59,28 @@ def test_each_weight_file_is_fetched_once_for_all_ranks_of_a_node(base_model, tm
         assert weights <= set(rank.stdout.split())
 
 
+@pytest.mark.parametrize(
+    ("refusal", "words"),
+    [
+        ((403, "GatedRepo"), "is gated and the token has no access to it"),
+        ((401, ""), "the Hub refuses the token or asks for one"),
+    ],
+)
+def test_missing_access_is_no_error_of_the_program(base_model, tmp_path, refusal, words):
+    with model_hub(base_model, refusal) as hub:
+        ranks = _fetch(tmp_path, hub.address, REPOSITORY)
+    said = [rank.stderr for rank in ranks]
+    assert any("ModelNotAvailable: model me/base" in text and words in text for text in said), said
+
+
+def test_a_hub_that_does_not_answer_may_answer_the_next_attempt(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+    said = [rank.stderr for rank in _fetch(tmp_path, address, REPOSITORY)]
+    assert any("ApplicationError: the Hub cannot be reached for model me/base" in text for text in said), said
+
+
 def test_a_model_that_is_not_there_is_told_by_every_rank(base_model, tmp_path):
     with model_hub(base_model) as hub:
         ranks = _fetch(tmp_path, hub.address, "me/other")

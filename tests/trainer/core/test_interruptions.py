@@ -155,6 +155,45 @@ def _report(attempt: Attempt) -> str:
     return report.read_text() if report.exists() else ""
 
 
+STREAMED = {"streaming": True, "packing": False}
+
+
+def test_a_broken_row_that_is_met_while_training_is_named(inputs: Path, tmp_path: Path, run: Run) -> None:
+    """It stands in the second block, which is rank 1's."""
+    rows = _much_data(tmp_path, inputs, 30)
+    file = Path(rows) / "train.jsonl"
+    lines = file.read_text().splitlines()
+    lines[1100] = '{"text": null}'
+    file.write_text("\n".join(lines))
+    job = make_tiny_job(tmp_path / "job", inputs, dataset={"source": rows, **STREAMED})
+    outcome = _end(run(job))
+    assert (outcome.reason, outcome.rank) == (Reason.DATASET_INVALID, 1)
+    assert outcome.message == f"{file} line 1101: column text must be text, it is missing"
+    assert outcome.hint == "Correct the row or leave it out."
+
+
+def test_a_loss_that_explodes_names_its_step(inputs: Path, tmp_path: Path, run: Run) -> None:
+    """No step of it updates anything, and yet each second one is saved."""
+    reckless = {"learningRate": 10, "maxGradNorm": 0, "precision": "float16", "scheduler": "constant"}
+    job = make_tiny_job(tmp_path / "job", inputs, training=reckless, lora={"alpha": 4096})
+    outcome = _end(run(job))
+    assert outcome.reason is Reason.LOSS_NOT_FINITE
+    assert outcome.step is not None
+    assert outcome.hint == REASONS[Reason.LOSS_NOT_FINITE].hint
+
+
+def test_kills_lose_nothing_of_a_stream(inputs: Path, tmp_path: Path) -> None:
+    """The documents of every step are those of the run that nobody killed."""
+    _, load_adapter = make_tiny_jobs(inputs)
+    rows = _much_data(tmp_path, inputs, 60)
+    data = {"source": rows, **STREAMED, "packing": True}
+    (tmp_path / "runs").mkdir()
+    tally = kill_repeatedly(
+        3, 2, tmp_path / "runs", lambda place: make_tiny_job(place, inputs, dataset=data), load_adapter
+    )
+    assert tally.kills.total() == 3
+
+
 def _much_data(folder: Path, inputs: Path, times: int) -> str:
     (folder / "data").mkdir()
     (folder / "data" / "train.jsonl").write_text((inputs / "data" / "train.jsonl").read_text() * times)

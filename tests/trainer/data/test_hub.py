@@ -3,6 +3,7 @@
 import datasets
 import pytest
 
+from peft_fsdp_trainer.data import Cursor, Stretch
 from peft_fsdp_trainer.errors import DatasetInvalid
 
 TEXTS = [{"text": f"text {number}"} for number in range(10)]
@@ -38,3 +39,44 @@ def test_the_same_dataset_is_prepared_once(hub, prepared):
     for _ in range(2):
         prepared("owner/name", report=lambda _, done, total: reports.append((done, total)))
     assert reports.count((10, 10)) == 1
+
+
+def streamed(prepared, **fields):
+    """The documents of the first batch, twelve of them."""
+    rows = prepared("owner/name", streaming=True, packing=False, **fields).train
+    stretch = Stretch(rows, Cursor(rows.stream.fingerprint, 1), 0, batch_size=12, seed=1)
+    batch = stretch.batch()
+    stretch.close()
+    return {tuple(row) for row in batch.inputs["input_ids"].tolist()}
+
+
+def test_a_dataset_is_streamed_again_and_again(hub, prepared):
+    assert len(streamed(prepared)) == 10
+    assert len(streamed(prepared, train_split="train[7:]")) == 3
+
+
+def test_the_split_to_evaluate_on_is_streamed_into_the_cache(hub, prepared, tmp_path):
+    data = prepared("owner/name", streaming=True, eval_split="test[:4]")
+    assert (data.facts.train, data.facts.evaluation.documents) == (None, 4)
+    assert not list((tmp_path / "hub-cache").rglob("*.arrow")), "nothing is downloaded as a whole"
+
+
+def test_streaming_without_a_revision_is_warned_of(hub, prepared):
+    assert "Set dataset.revision" in prepared("owner/name", streaming=True).facts.warnings[-1]
+    assert not prepared("owner/name").facts.warnings
+
+
+@pytest.mark.parametrize("fields", [{"train_split": "train_sft"}, {"name": "german"}])
+def test_what_cannot_be_streamed_is_refused(hub, prepared, fields):
+    with pytest.raises(DatasetInvalid, match="owner/name"):
+        prepared("owner/name", streaming=True, **fields)
+
+
+def test_a_broken_row_of_the_hub_is_placed(hub, prepared, write_rows, tmp_path):
+    file = tmp_path / "owner/name/train.jsonl"
+    file.write_text(file.read_text() + '{"text": \n')
+    with pytest.raises(DatasetInvalid, match="split train"):
+        streamed(prepared)
+    write_rows(*TEXTS, {"text": None}, name="owner/name/train.jsonl")
+    with pytest.raises(DatasetInvalid, match="split train row 11: column text must be text"):
+        streamed(prepared)

@@ -166,6 +166,12 @@ MORE: Final = (
     Setting("--max_length", WHOLE, ("dataset.maxLength",), "Today's name of `--max_seq_len`.", same_as="--max_seq_len"),
     Setting("--dataset_config_name", TEXT, ("dataset.name",)),
     Setting(
+        "--dataset_streaming",
+        SWITCH,
+        ("dataset.streaming",),
+        "Needs `--max_steps`, and checkpoints and evaluations by steps.",
+    ),
+    Setting(
         "--max_steps",
         WHOLE,
         ("training.maxSteps",),
@@ -236,7 +242,9 @@ MORE: Final = (
     Setting("--save_safetensors", SWITCH, remark="Adapters are always safetensors."),
     Setting("--remove_unused_columns", SWITCH, remark="Only the columns that `dataset` names are read."),
     Setting(
-        "--dataloader_num_workers", WHOLE, remark="Rows are tokenized before training; reading them needs no workers."
+        "--dataloader_num_workers",
+        WHOLE,
+        remark="Rows are tokenized before training, or, when they are streamed, on a thread; there are no workers.",
     ),
     Setting("--dataloader_pin_memory", SWITCH, remark="Always, on GPUs."),
     Setting("--gradient_checkpointing_kwargs", TEXT, remark="Always the non-reentrant form."),

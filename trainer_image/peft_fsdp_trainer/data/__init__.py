@@ -10,8 +10,13 @@ Everything that is wrong with the data is raised as `errors.DatasetInvalid`, bef
 """
 
 from .batches import Batch, Batches
+from .cursor import Cursor, take_over
 from .prepare import prepare
 from .prepared import DataFacts, PreparedData, SplitFacts
 from .rows import Rows
+from .streaming import StreamedRows, Stretch
 
-__all__ = ["Batch", "Batches", "DataFacts", "PreparedData", "Rows", "SplitFacts", "prepare"]
+__all__ = [
+    "Batch", "Batches", "Cursor", "DataFacts", "PreparedData", "Rows", "SplitFacts", "StreamedRows", "Stretch",
+    "prepare", "take_over",
+]  # fmt: skip

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,17 @@ import pyarrow.ipc
 import pyarrow.parquet
 
 from ..errors import DatasetInvalid
-from .splits import LocatedRow
+from .splits import LazyRow, LocatedRow
 
 ARROW_FILE_MAGIC = b"ARROW1"
+AT_ONCE = 1024
+"""Rows of a parquet or arrow file that become Python objects at once."""
 
 
 @dataclass(frozen=True)
 class FileKind:
     count: Callable[[Path], int]
-    read: Callable[[Path], Iterator[LocatedRow]]
+    read: Callable[[Path], Iterator[LazyRow]]
 
 
 def count_rows(file: Path) -> int:
@@ -39,7 +42,20 @@ def read_rows(file: Path) -> Iterator[LocatedRow]:
     Raises:
         DatasetInvalid: the file is not what its suffix says; names the line where there are lines.
     """
+    return (row() for row in lazy_rows(file))
+
+
+def lazy_rows(file: Path) -> Iterator[LazyRow]:
+    """The rows of a file in order, each decoded only when it is called: skipping rows costs little."""
     return KINDS[file.suffix].read(file)
+
+
+def is_json_list(file: Path) -> bool:
+    """Whether the file is one JSON list, which can only be read as a whole."""
+    if file.suffix != ".json":
+        return False
+    with file.open("rb") as opened:
+        return opened.read(4096).lstrip().startswith(b"[")
 
 
 def read_columns(file: Path) -> tuple[str, ...]:
@@ -52,12 +68,16 @@ def content_hash(file: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def _read_json_lines(file: Path) -> Iterator[LocatedRow]:
+def _read_json_lines(file: Path) -> Iterator[LazyRow]:
     with file.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():
-                where = f"{file} line {number}"
-                yield where, _as_row(_parse_json(line, where), where)
+                yield partial(_parse_line, file, number, line)
+
+
+def _parse_line(file: Path, number: int, line: bytes) -> LocatedRow:
+    where = f"{file} line {number}"
+    return where, _as_row(_parse_json(line, where), where)
 
 
 def _count_json_lines(file: Path) -> int:
@@ -65,16 +85,17 @@ def _count_json_lines(file: Path) -> int:
         return sum(1 for line in lines if line.strip())
 
 
-def _read_json(file: Path) -> Iterator[LocatedRow]:
+def _read_json(file: Path) -> Iterator[LazyRow]:
     """A list of objects; a .json file that holds one object per line is read as such."""
-    with file.open("rb") as opened:
-        is_list = opened.read(4096).lstrip().startswith(b"[")
-    if not is_list:
+    if not is_json_list(file):
         yield from _read_json_lines(file)
         return
     for number, row in enumerate(_parse_json(file.read_bytes(), str(file)), start=1):
-        where = f"{file} row {number}"
-        yield where, _as_row(row, where)
+        yield partial(_listed, f"{file} row {number}", row)
+
+
+def _listed(where: str, row: Any) -> LocatedRow:
+    return where, _as_row(row, where)
 
 
 def _parse_json(text: bytes, where: str) -> Any:
@@ -97,9 +118,9 @@ def _as_row(value: Any, where: str) -> dict[str, Any]:
     )
 
 
-def _read_parquet(file: Path) -> Iterator[LocatedRow]:
+def _read_parquet(file: Path) -> Iterator[LazyRow]:
     with _opened_parquet(file) as table:
-        yield from _rows_of_batches(file, table.iter_batches())
+        yield from _rows_of_batches(file, table.iter_batches(AT_ONCE))
 
 
 def _count_parquet(file: Path) -> int:
@@ -115,7 +136,7 @@ def _opened_parquet(file: Path) -> Any:
         raise DatasetInvalid(f"{file}: not a parquet file: {error}", hint="Write the file again.") from error
 
 
-def _read_arrow(file: Path) -> Iterator[LocatedRow]:
+def _read_arrow(file: Path) -> Iterator[LazyRow]:
     yield from _rows_of_batches(file, _arrow_batches(file))
 
 
@@ -138,12 +159,30 @@ def _arrow_batches(file: Path) -> Iterator[Any]:
             raise DatasetInvalid(f"{file}: not an arrow file: {error}", hint="Write the file again.") from error
 
 
-def _rows_of_batches(file: Path, batches: Iterator[Any]) -> Iterator[LocatedRow]:
-    number = 0
+@dataclass(frozen=True)
+class _Part:
+    """Some rows of a file, decoded together when the first of them is asked for."""
+
+    file: Path
+    rows_before: int
+    batch: Any
+
+    @cached_property
+    def decoded(self) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self.batch.to_pylist()
+        return rows
+
+    def row(self, place: int) -> LocatedRow:
+        return f"{self.file} row {self.rows_before + place + 1}", self.decoded[place]
+
+
+def _rows_of_batches(file: Path, batches: Iterator[Any]) -> Iterator[LazyRow]:
+    before = 0
     for batch in batches:
-        for row in batch.to_pylist():
-            number += 1
-            yield f"{file} row {number}", row
+        for start in range(0, batch.num_rows, AT_ONCE):
+            part = _Part(file, before + start, batch.slice(start, AT_ONCE))
+            yield from (partial(part.row, place) for place in range(part.batch.num_rows))
+        before += batch.num_rows
 
 
 def _count_json(file: Path) -> int:

@@ -9,12 +9,15 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from ..errors import DatasetInvalid
-from .files import KINDS, content_hash, count_rows, read_columns, read_rows
-from .splits import LocatedRow, Split, sliced, split_name
+from .files import KINDS, content_hash, count_rows, is_json_list, lazy_rows, read_columns, read_rows
+from .splits import LazyRow, LocatedRow, Split, sliced, split_name
+from .stream import Stream, sliced_stream
 
 SAVED_SPLITS, SAVED_STATE = "dataset_dict.json", "state.json"
 NOT_DATA = frozenset({SAVED_SPLITS, SAVED_STATE, "dataset_info.json"})
@@ -24,16 +27,52 @@ _SPLIT_WORD = re.compile(r"(train|test|validation|valid|val|eval|dev)([^a-z].*)?
 
 def open_split(source: str, wanted: str) -> Split:
     """The split called `wanted` of a file or folder."""
-    path, name = Path(source), split_name(wanted)
+    path, name = _existing(source), split_name(wanted)
+    if _is_saved(path):
+        return sliced(_saved_split(path, name), wanted)
+    return sliced(_split_of_files(name, _files_of_split(path, name)), wanted)
+
+
+def open_stream(source: str, wanted: str) -> Stream:
+    """The split called `wanted`, neither counted nor hashed: files are told apart by name and size."""
+    path, name = _existing(source), split_name(wanted)
+    if _is_saved(path):
+        dataset, files = _saved_dataset(path, name)
+        return sliced_stream(Stream(name, _sizes(files), lambda: lazy_rows_of(dataset, name)), wanted)
+    files = _files_of_split(path, name)
+    for file in filter(is_json_list, files):
+        raise DatasetInvalid(
+            f"{file} is one JSON list, which dataset.streaming cannot read row by row",
+            hint="Convert it to jsonl, with one object per line, or turn dataset.streaming off.",
+        )
+    return sliced_stream(Stream(name, _sizes(files), lambda: chain.from_iterable(map(lazy_rows, files))), wanted)
+
+
+def _sizes(files: list[Path]) -> str:
+    return " ".join(f"{file.name}:{file.stat().st_size}" for file in files)
+
+
+def _existing(source: str) -> Path:
+    path = Path(source)
     if not path.exists():
         raise DatasetInvalid(
             f"dataset.source {source} does not exist",
             hint="Correct the path, or mount the volume that holds it (workers.volumes and workers.volumeMounts).",
         )
-    if (path / SAVED_SPLITS).exists() or (path / SAVED_STATE).exists():
-        return sliced(_saved_split(path, name), wanted)
+    return path
+
+
+def _is_saved(path: Path) -> bool:
+    return (path / SAVED_SPLITS).exists() or (path / SAVED_STATE).exists()
+
+
+def _files_of_split(path: Path, name: str) -> list[Path]:
     by_split = {"train": [path]} if path.is_file() else _files_by_split(path)
-    return sliced(_split_of_files(name, _choose(by_split, name, source)), wanted)
+    files = _choose(by_split, name, str(path))
+    for file in files:
+        if file.suffix not in KINDS:
+            raise DatasetInvalid(f"{file} is none of {', '.join(KINDS)}", hint="Convert the data to jsonl or parquet.")
+    return files
 
 
 def _files_by_split(folder: Path) -> dict[str, list[Path]]:
@@ -72,9 +111,6 @@ def missing_split(source: str, name: str, existing: list[str]) -> DatasetInvalid
 
 
 def _split_of_files(name: str, files: list[Path]) -> Split:
-    for file in files:
-        if file.suffix not in KINDS:
-            raise DatasetInvalid(f"{file} is none of {', '.join(KINDS)}", hint="Convert the data to jsonl or parquet.")
     counts = [count_rows(file) for file in files]
     digest = hashlib.sha256("".join(content_hash(file) for file in files).encode())
     columns = next((read_columns(file) for file, count in zip(files, counts, strict=True) if count), ())
@@ -87,7 +123,13 @@ def _split_of_files(name: str, files: list[Path]) -> Split:
 
 
 def _saved_split(path: Path, name: str) -> Split:
-    """A split of a folder written by the datasets library's `save_to_disk`."""
+    dataset, files = _saved_dataset(path, name)
+    digest = hashlib.sha256("".join(content_hash(file) for file in files).encode())
+    return split_of_dataset(dataset, name, digest.hexdigest())
+
+
+def _saved_dataset(path: Path, name: str) -> tuple[Any, list[Path]]:
+    """A split of a folder written by the datasets library's `save_to_disk`, mapped, and its files."""
     from datasets import Dataset, load_from_disk
 
     saved: Any = load_from_disk(str(path))
@@ -95,9 +137,7 @@ def _saved_split(path: Path, name: str) -> Split:
     if name not in by_split:
         raise missing_split(str(path), name, sorted(by_split))
     dataset = by_split[name]
-    files = sorted(Path(entry["filename"]) for entry in dataset.cache_files)
-    digest = hashlib.sha256("".join(content_hash(file) for file in files).encode())
-    return split_of_dataset(dataset, name, digest.hexdigest())
+    return dataset, sorted(Path(entry["filename"]) for entry in dataset.cache_files)
 
 
 def split_of_dataset(dataset: Any, name: str, fingerprint: str) -> Split:
@@ -105,6 +145,19 @@ def split_of_dataset(dataset: Any, name: str, fingerprint: str) -> Split:
 
     def read() -> Iterator[LocatedRow]:
         for number, row in enumerate(dataset, start=1):
-            yield f"split {name} row {number}", row
+            yield _place(name, number), row
 
     return Split(name, tuple(dataset.column_names), len(dataset), fingerprint, read)
+
+
+def lazy_rows_of(dataset: Any, name: str) -> Iterator[LazyRow]:
+    """The rows of a mapped dataset, each read only when it is called."""
+
+    def row(number: int) -> LocatedRow:
+        return _place(name, number + 1), dataset[number]
+
+    return (partial(row, number) for number in range(len(dataset)))
+
+
+def _place(name: str, number: int) -> str:
+    return f"split {name} row {number}"

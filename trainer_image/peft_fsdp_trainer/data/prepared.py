@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from .rows import Rows
+
+if TYPE_CHECKING:
+    from .streaming import StreamedRows
 
 Report = Callable[[str, int, int], None]
 """report(stage, done, total): called at least once a second; total is 0 while it is unknown. It may raise to stop."""
@@ -37,7 +41,8 @@ class DataFacts:
     """chatml, zephyr, model or none; None when the data holds no messages."""
     packing: bool
     max_length: int
-    train: SplitFacts
+    train: SplitFacts | None
+    """None where rows are streamed: nobody has counted them."""
     evaluation: SplitFacts | None
     warnings: tuple[str, ...]
     """Sentences a user should read, for the log and the model card."""
@@ -45,7 +50,7 @@ class DataFacts:
 
 @dataclass(frozen=True)
 class PreparedData:
-    train: Rows
+    train: Rows | StreamedRows
     evaluation: Rows | None
     facts: DataFacts
     fingerprint: str

@@ -13,6 +13,8 @@ from ..errors import DatasetInvalid
 
 LocatedRow = tuple[str, dict[str, Any]]
 """Where a row stands ("train.jsonl line 12"), and the row."""
+LazyRow = Callable[[], LocatedRow]
+"""A row that is decoded when it is called; raises DatasetInvalid where it cannot be."""
 
 _SLICED = re.compile(r"(?P<name>[^\[\]+]+)(?:\[(?P<start>\d*%?):(?P<stop>\d*%?)\])?")
 
@@ -52,6 +54,22 @@ def sliced(split: Split, wanted: str) -> Split:
 
     fingerprint = hashlib.sha256(f"{split.fingerprint} {start} {stop}".encode()).hexdigest()
     return Split(wanted, split.columns, max(0, stop - start), fingerprint, read)
+
+
+def slice_bounds(wanted: str) -> tuple[int, int | None]:
+    """First row and the row behind the last one of `train[1000:]`; None where there is no last one.
+
+    Raises:
+        DatasetInvalid: the slice is given in per cent, which needs the number of rows.
+    """
+    part = _parse(wanted)
+    start, stop = part["start"] or "0", part["stop"] or None
+    if start.endswith("%") or (stop is not None and stop.endswith("%")):
+        raise DatasetInvalid(
+            f"split {wanted} is a share of rows that nobody has counted",
+            hint="With dataset.streaming give numbers of rows, like train[1000:].",
+        )
+    return int(start), None if stop is None else int(stop)
 
 
 def _parse(wanted: str) -> dict[str, Any]:

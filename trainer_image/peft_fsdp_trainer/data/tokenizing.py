@@ -1,4 +1,7 @@
-"""Writes the tokenized rows of one split into a folder. Called by `prepare`, in one process per cache."""
+"""Writes the tokenized rows of one split into a folder. Called by `prepare`, in one process per cache.
+
+`streaming` makes documents with the same function, block by block.
+"""
 
 from __future__ import annotations
 
@@ -53,6 +56,12 @@ class Counts:
     truncated: int = 0
     dropped: int = 0
 
+    def add(self, other: Counts) -> None:
+        """Count these too."""
+        self.loss_tokens += other.loss_tokens
+        self.truncated += other.truncated
+        self.dropped += other.dropped
+
 
 def write_split(work: SplitWork, report: Report, folder: Path) -> None:
     """Fills `folder` with the files that `rows.read_rows` maps.
@@ -63,7 +72,7 @@ def write_split(work: SplitWork, report: Report, folder: Path) -> None:
     counts = Counts()
     lengths: list[int] = []
     with (folder / TOKENS).open("wb") as tokens, (folder / LEARNED).open("wb") as learned:
-        for document in _documents(work, counts, report):
+        for document in kept_documents(work, counts, report):
             document.tokens.tofile(tokens)
             document.learned.tofile(learned)
             lengths.append(len(document.tokens))
@@ -86,7 +95,7 @@ def _starts(lengths: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, np.
     return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
 
 
-def _documents(work: SplitWork, counts: Counts, report: Report) -> Iterator[Document]:
+def kept_documents(work: SplitWork, counts: Counts, report: Report) -> Iterator[Document]:
     """The documents that are kept, cut at maxLength; counts the others."""
     read = sample_reader(work.spec, work.sample_format)
     done = 0
@@ -120,9 +129,9 @@ def _cut(document: Document, max_length: int) -> Document:
 
 
 def _nothing_to_learn(work: SplitWork) -> DatasetInvalid:
-    spec = work.spec
+    spec, number = work.spec, f"{work.split.count} " if work.split.count else ""
     return DatasetInvalid(
-        f"none of the {work.split.count} documents of split {work.split.name} of {spec.source} has a token to learn "
+        f"none of the {number}documents of split {work.split.name} of {spec.source} has a token to learn "
         f"with loss {spec.loss} and maxLength {spec.max_length}",
         hint="The documents are empty, or maxLength cuts them before the first token that counts: raise "
         "dataset.maxLength or set dataset.loss to all.",
