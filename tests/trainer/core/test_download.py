@@ -11,6 +11,7 @@ import pytest
 from tests.trainer.core.model_hub import COMMIT, REPOSITORY, model_hub
 
 FETCH = """
+import os
 import sys
 from pathlib import Path
 from peft_fsdp_api.spec import ModelSpec
@@ -23,7 +24,8 @@ place = Path(sys.argv[1])
 try:
     model = fetch_model(ModelSpec(source=sys.argv[2]), place / "cache", ranks, Reporter(ranks.rank, place))
 except TrainerError as error:
-    sys.exit(f"{error.reason}: {error.message}")
+    print(f"{error.reason}: {error.message}", file=sys.stderr, flush=True)
+    os._exit(1)  # as rank.py does: threads of a communicator whose peer has gone may abort an ordinary exit
 print(model.revision, *sorted(path.name for path in model.folder.iterdir()))
 """
 
