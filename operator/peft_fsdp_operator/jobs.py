@@ -75,6 +75,7 @@ class Jobs:
 
     def __init__(self) -> None:
         self._records: dict[JobKey, JobRecord] = {}
+        self._phases: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._records)
@@ -89,19 +90,29 @@ class Jobs:
         key = JobKey(metadata["namespace"], metadata["name"])
         known = self._records.get(key)
         if known is None or known.uid != metadata["uid"]:
+            self.drop(key)
             self._records[key] = JobRecord(raw)
+            self._phases[_phase(raw)] += 1
         elif int(metadata["resourceVersion"]) > int(known.raw["metadata"]["resourceVersion"]):
+            self._phases[_phase(known.raw)] -= 1
             known.raw = raw
+            self._phases[_phase(raw)] += 1
         return key
 
     def drop(self, key: JobKey) -> None:
         """The job is gone."""
-        self._records.pop(key, None)
+        record = self._records.pop(key, None)
+        if record is not None:
+            self._phases[_phase(record.raw)] -= 1
 
     def items(self) -> Iterator[tuple[JobKey, JobRecord]]:
         """All jobs, safe against changes while iterating."""
         return iter(list(self._records.items()))
 
     def phases(self) -> Counter[str]:
-        """How many jobs are in each phase."""
-        return Counter((record.raw.get("status") or {}).get("phase") or "New" for record in self._records.values())
+        """How many jobs are in each phase; counted as they change, because every pass asks."""
+        return +self._phases
+
+
+def _phase(raw: Mapping[str, Any]) -> str:
+    return (raw.get("status") or {}).get("phase") or "New"

@@ -1,6 +1,6 @@
 """The load, as a process of its own: sends a file of requests to the API server as fast as it takes them.
 
-`python -m tests.bench.scale.poster KUBECONFIG PLAN`; `load` writes the plan and starts the process. Bodies are encoded in
+`python -m tests.bench.scale.poster KUBECONFIG PLAN`; `load` writes the plan and starts it. Bodies are encoded in
 the plan already, so that what is measured is the API server and not this client.
 """
 

@@ -1,4 +1,4 @@
-"""Memory, processor time and queue of the operator, twice a second while a figure is taken."""
+"""Memory, processor time and queue of the operator, every two seconds while a figure is taken."""
 
 import threading
 import time
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from tests.bench.operator_process import OperatorProcess
 
-STEP = 0.5
+STEP = 2.0
 DEPTH = "peft_fsdp_operator_queue_depth"
 
 
