@@ -11,6 +11,7 @@ import orjson
 from tests.bench.scale.objects import Object
 
 LONGEST = 600.0
+POSTER = "tests.bench.scale.poster"
 
 
 class Poster:
@@ -24,17 +25,27 @@ class Poster:
         """Send all, and return when all were answered. Raises RuntimeError where one was refused."""
         self.finish(self.start(requests))
 
-    def start(self, requests: Iterable[Object], at: float = 0) -> subprocess.Popen[bytes]:
-        self._plans += 1
-        plan = self._folder / f"plan-{self._plans}.jsonl"
-        plan.write_bytes(b"".join(orjson.dumps(request) + b"\n" for request in requests))
-        command = [sys.executable, "-m", "tests.bench.scale.poster", str(self._kubeconfig), str(plan)]
-        return subprocess.Popen(command, stdout=subprocess.PIPE)
+    def start(self, requests: Iterable[Object]) -> subprocess.Popen[bytes]:
+        """Begin to send; `finish` waits for the end."""
+        return self._start(POSTER, (orjson.dumps(request) for request in requests))
+
+    def run(self, module: str, lines: Iterable[bytes]) -> None:
+        """Run another client of the bench on a plan of its own."""
+        self.finish(self._start(module, lines))
 
     def finish(self, process: subprocess.Popen[bytes]) -> None:
+        """Wait for a process that was started. Raises RuntimeError where it failed, or was refused something."""
         output, _ = process.communicate(timeout=LONGEST)
-        if process.returncode or orjson.loads(output)["refused"]:
-            raise RuntimeError(f"the poster failed: {output.decode()}")
+        if process.returncode or (output and orjson.loads(output)["refused"]):
+            raise RuntimeError(f"the load could not be posted: {output.decode()}")
+
+    def _start(self, module: str, lines: Iterable[bytes]) -> subprocess.Popen[bytes]:
+        self._plans += 1
+        plan = self._folder / f"plan-{self._plans}.jsonl"
+        plan.write_bytes(b"".join(line + b"\n" for line in lines))
+        return subprocess.Popen(
+            [sys.executable, "-m", module, str(self._kubeconfig), str(plan)], stdout=subprocess.PIPE
+        )
 
 
 def wait_until(is_done: Callable[[], bool], what: str, seconds: float = LONGEST, step: float = 0.5) -> None:

@@ -5,12 +5,14 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import aiohttp
+
 from dev.cluster.instance import Cluster, add_fake_nodes, control_plane
-from tests.bench.api import Api, connect
+from tests.bench.api import connect
 from tests.bench.operator_process import OperatorProcess, running_operator
 from tests.bench.scale.audit import AuditLog
 from tests.bench.scale.load import Poster, wait_until
@@ -21,6 +23,7 @@ ROOT = Path(__file__).parents[3]
 INSTANCE = "scale"
 GPUS_PER_NODE = 64
 SPARE_NODES = 15
+DELETE_TRIES = 10
 
 
 @dataclass(frozen=True)
@@ -110,9 +113,9 @@ def timed(work: Callable[[], object]) -> float:
 
 
 async def _delete_collection(kubeconfig: Path, kind: str) -> None:
+    """A collection of thousands takes longer than the minute the API server gives a request: ask again."""
     async with connect(kubeconfig) as api:
-        await _delete(api, f"/api/v1/namespaces/{NAMESPACE}/{kind}?gracePeriodSeconds=0")
-
-
-async def _delete(api: Api, path: str) -> None:
-    await api.delete(path)
+        for _ in range(DELETE_TRIES):
+            with suppress(aiohttp.ClientResponseError):
+                return await api.delete(f"/api/v1/namespaces/{NAMESPACE}/{kind}?gracePeriodSeconds=0")
+    raise RuntimeError(f"the {kind} of the last run cannot be deleted")
