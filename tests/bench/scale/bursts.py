@@ -26,6 +26,7 @@ class Burst:
     cpu_ms_per_job: float
     writes_per_job: float
     status_writes_per_job: float
+    events_per_job: float
     controller_requests_per_job: float
     samples: list[Sample]
 
@@ -69,7 +70,8 @@ def _read(log: AuditLog, jobs: int, used: float, memory: float, samples: list[Sa
     last: dict[str, float] = defaultdict(float)
     for pod, at in pods_made(log).items():
         last[job_of(pod)] = max(last[job_of(pod)], at)
-    ours = [request for request in log.requests(OPERATOR) if request.is_write and request.resource != "events"]
+    written = [request for request in log.requests(OPERATOR) if request.is_write and request.resource != "leases"]
+    ours = [request for request in written if request.resource != "events"]
     theirs = [request for request in log.requests(CONTROLLERS) if request.namespace == NAMESPACE]
     return Burst(
         latencies=sorted(last[job] - at for job, at in applied.items()),
@@ -78,6 +80,7 @@ def _read(log: AuditLog, jobs: int, used: float, memory: float, samples: list[Sa
         cpu_ms_per_job=1000 * used / jobs,
         writes_per_job=len(ours) / jobs,
         status_writes_per_job=sum(request.resource.endswith("/status") for request in ours) / jobs,
+        events_per_job=(len(written) - len(ours)) / jobs,
         controller_requests_per_job=len(theirs) / jobs,
         samples=samples,
     )

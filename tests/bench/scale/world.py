@@ -58,6 +58,16 @@ class World:
         self.until_no_pods()
         time.sleep(3)  # the garbage collector and the controllers catch up
 
+    def until_running(self, count: int) -> None:
+        """Until KWOK runs so many pods, by its status writes since the log was marked."""
+
+        def ran() -> bool:
+            return (
+                len({one.name for one in self.log.requests("kwok", "pods/status", "patch") if one.took_effect}) >= count
+            )
+
+        wait_until(ran, f"{count} pods run", step=2.0)
+
     def until_no_pods(self, namespace: str = NAMESPACE) -> None:
         path = f"/api/v1/namespaces/{namespace}/pods?limit=1"
         wait_until(lambda: not self.ask(path)[0]["items"], "no pod is left")
