@@ -121,6 +121,7 @@ class Engine:
         watch(f"{PREFIX}_queue_depth", "Jobs that wait for a pass.", lambda: {"": float(len(self._queue))})
         watch(f"{PREFIX}_queue_oldest_seconds", "How long the first waits.", lambda: {"": self._queue.oldest_age})
         watch(f"{PREFIX}_watch_age_seconds", "Silence of the quietest watch.", lambda: {"": self.watch_age()})
+        watch(f"{PREFIX}_tasks", "Tasks of the event loop.", lambda: {"": float(len(asyncio.all_tasks()))})
         watch("peft_fsdp_jobs", "Jobs by phase.", lambda: dict(self.jobs.phases()), "phase")
         watch(f"{PREFIX}_mirrored_objects", "Children that are kept in memory, by kind.", self._mirrored, "kind")
 

@@ -7,12 +7,16 @@ own status write usually arrives before the watch tells of it.
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from peft_fsdp_api.job import InvalidJob, PeftFsdpJob, parse_job
+from peft_fsdp_api.status import Phase
 
 from .pulse import GangMemory
 from .seen import LauncherReport, Refusal, Words
+
+
+ON_THE_WAY: Final = ("New", Phase.PENDING, Phase.STARTING)
 
 
 class JobKey(NamedTuple):
@@ -75,7 +79,7 @@ class Jobs:
 
     def __init__(self) -> None:
         self._records: dict[JobKey, JobRecord] = {}
-        self._phases: Counter[str] = Counter()
+        self._phases: Counter[str] = Counter()  # kept up to date, because every pass asks
 
     def __len__(self) -> int:
         return len(self._records)
@@ -110,8 +114,13 @@ class Jobs:
         return iter(list(self._records.items()))
 
     def phases(self) -> Counter[str]:
-        """How many jobs are in each phase; counted as they change, because every pass asks."""
+        """How many jobs are in each phase."""
         return +self._phases
+
+    def alike(self, phase: str | None) -> int:
+        """How many jobs are about as far as one in this phase: those on their way to Running count as one."""
+        group = ON_THE_WAY if phase in ON_THE_WAY else (phase,)
+        return sum(self._phases[one] for one in group if one)
 
 
 def _phase(raw: Mapping[str, Any]) -> str:

@@ -156,7 +156,7 @@ class Reconciler:
         if after == before:
             return None
         loop_time = asyncio.get_running_loop().time()
-        alike = self.jobs.phases()[str(after.phase or "")]
+        alike = self.jobs.alike(after.phase)
         if wait := seconds_to_wait(before, after, loop_time - record.written_at, alike):
             return wait
         metadata = record.raw["metadata"]

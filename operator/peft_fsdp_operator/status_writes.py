@@ -13,7 +13,7 @@ COUNTS_PER_SECOND: Final = 10.0
 
 
 def seconds_to_wait(before: JobStatus, after: JobStatus, since_last: float, alike: int = 1) -> float:
-    """How long the difference can wait, given the seconds since the last write and how many jobs are in this phase;
+    """How long the difference can wait, given the seconds since the last write and how many jobs are as far;
     0 means write now."""
     if _without_figures(before) != _without_figures(after):
         return 0.0

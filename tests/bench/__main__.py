@@ -11,10 +11,11 @@ from tests.bench.api import connect
 from tests.bench.operator_process import running_operator
 from tests.bench.report import Figure, print_figures, write_report
 from tests.bench.scale import measure as scale
+from tests.bench.scale.soak import soak
 
 ROOT = Path(__file__).parents[2]
 INSTANCE = "bench"
-PARTS = ["operator", "trainer", "loader", "overhead", "kills", "scale"]
+PARTS = ["operator", "trainer", "loader", "overhead", "kills", "scale", "soak"]
 BARS = {8: (0.06, 4.5, "bare client 0.013 s, JobSet 0.145 s"), 64: (0.25, 2.0, "bare client 0.128 s, JobSet 0.82 s")}
 
 
@@ -23,6 +24,7 @@ def main() -> None:
     parser.add_argument("part", nargs="*", choices=PARTS, help="all by default")
     parser.add_argument("--figure", action="append", choices=list(scale.FIGURES), help="of scale; all by default")
     parser.add_argument("--jobs", type=int, default=1000, help="of scale: how many jobs are many")
+    parser.add_argument("--minutes", type=float, default=30, help="of soak")
     options = parser.parse_args()
     parts = options.part or PARTS
     if "operator" in parts:
@@ -37,6 +39,8 @@ def main() -> None:
         _publish("kills", kills.measure())
     if "scale" in parts:
         _publish("scale", scale.measure(options.figure or [], options.jobs), whole=not options.figure)
+    if "soak" in parts:
+        _publish("soak", soak(options.minutes))
 
 
 def measure_operator() -> list[Figure]:

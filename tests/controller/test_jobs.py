@@ -23,3 +23,10 @@ def test_a_job_that_is_gone_or_made_again_counts_no_more():
     jobs.drop(JobKey("n", "a"))
     jobs.drop(JobKey("n", "a"))
     assert jobs.phases() == {}
+
+
+def test_jobs_on_their_way_to_running_are_alike():
+    jobs = Jobs()
+    for version, (name, phase) in enumerate([("a", None), ("b", "Pending"), ("c", "Starting"), ("d", "Running")]):
+        jobs.keep(raw(name, version, phase))
+    assert [jobs.alike(phase) for phase in ("Pending", "Starting", "Running", "Failed", None)] == [3, 3, 1, 0, 0]
