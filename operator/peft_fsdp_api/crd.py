@@ -132,11 +132,17 @@ def _immutability_rules() -> list[Schema]:
     sections = [field.alias or name for name, field in JobSpec.model_fields.items()]
     return [
         {
-            "rule": f"{_NOT_STARTED} || (has(self.spec.{section}) == has(oldSelf.spec.{section}) && "
-            f"(!has(self.spec.{section}) || self.spec.{section} == oldSelf.spec.{section}))",
+            "rule": f"{_unchanged(section)} || {_NOT_STARTED}",
             "message": f"spec.{section} is fixed once the first attempt has started; make a new job to change it",
             "fieldPath": f".spec.{section}",
         }
         for section in sections
         if section not in MUTABLE
     ]
+
+
+def _unchanged(section: str) -> str:
+    """Comes first and takes few steps: every status write evaluates it for every section, and each step into `spec`
+    costs the API server a map of all its fields. These rules were a third of its work for a status write."""
+    new, old = f"self.spec.{section}", f"oldSelf.spec.{section}"
+    return f"has(self.spec) && has(oldSelf.spec) && (has({new}) ? has({old}) && {new} == {old} : !has({old}))"

@@ -25,6 +25,7 @@ REFUSED_WAIT: Final = timedelta(seconds=5)
 """Quota and admission change rarely; nobody tells us when they do."""
 LEAVING_WAIT: Final = timedelta(seconds=1)
 LEAVING: Final = "Terminating"
+WRITES_PER_JOB: Final = 16
 
 T = TypeVar("T")
 
@@ -167,8 +168,18 @@ class Children:
 
 
 async def _all(actions: Iterable[Awaitable[T]]) -> list[ApiError | None]:
-    """Do everything, whatever fails; the API's errors in the order of the actions, other errors at once."""
-    results = await asyncio.gather(*actions, return_exceptions=True)
+    """Do everything, whatever fails; the API's errors in the order of the actions, other errors at once.
+
+    A gang of a thousand pods, or a namespace in which the API server is slow, takes only a share of the writes that
+    may be under way, so that other jobs need not wait for it.
+    """
+    share = asyncio.Semaphore(WRITES_PER_JOB)
+
+    async def act(action: Awaitable[T]) -> T:
+        async with share:
+            return await action
+
+    results = await asyncio.gather(*map(act, actions), return_exceptions=True)
     errors: list[ApiError | None] = []
     for result in results:
         if isinstance(result, BaseException) and not isinstance(result, ApiError):

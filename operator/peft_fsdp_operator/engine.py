@@ -123,6 +123,7 @@ class Engine:
         metrics = self._metrics
         metrics.queue_depth.set_function(lambda: len(self._queue))
         metrics.queue_oldest.set_function(lambda: self._queue.oldest_age)
+        metrics.tasks.set_function(lambda: len(asyncio.all_tasks()))
         metrics.jobs.gauges.read = lambda: count_jobs((record for _, record in self.jobs.items()), utc_now())
         for kind in {mirror.kind for mirror in self._mirrors.all()}:
             metrics.watch_age.labels(kind).set_function(partial(self._watch_age_of, kind))

@@ -4,15 +4,19 @@ A job is parsed once per generation. Of two versions the newer one is kept, wher
 own status write usually arrives before the watch tells of it.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from peft_fsdp_api.job import InvalidJob, PeftFsdpJob, parse_job
+from peft_fsdp_api.status import Phase
 
 from .pulse import GangMemory
 from .seen import LauncherReport, Refusal, Words
+
+ON_THE_WAY: Final = ("New", Phase.PENDING, Phase.STARTING)
 
 
 class JobKey(NamedTuple):
@@ -82,6 +86,7 @@ class Jobs:
 
     def __init__(self) -> None:
         self._records: dict[JobKey, JobRecord] = {}
+        self._phases: Counter[str] = Counter()  # kept up to date, because every pass asks
 
     def __len__(self) -> int:
         return len(self._records)
@@ -96,15 +101,34 @@ class Jobs:
         key = JobKey(metadata["namespace"], metadata["name"])
         known = self._records.get(key)
         if known is None or known.uid != metadata["uid"]:
+            self.drop(key)
             self._records[key] = JobRecord(raw)
+            self._phases[_phase(raw)] += 1
         elif int(metadata["resourceVersion"]) > int(known.raw["metadata"]["resourceVersion"]):
+            self._phases[_phase(known.raw)] -= 1
             known.raw = raw
+            self._phases[_phase(raw)] += 1
         return key
 
     def drop(self, key: JobKey) -> None:
         """The job is gone."""
-        self._records.pop(key, None)
+        record = self._records.pop(key, None)
+        if record is not None:
+            self._phases[_phase(record.raw)] -= 1
 
     def items(self) -> Iterator[tuple[JobKey, JobRecord]]:
         """All jobs, safe against changes while iterating."""
         return iter(list(self._records.items()))
+
+    def phases(self) -> Counter[str]:
+        """How many jobs are in each phase."""
+        return +self._phases
+
+    def alike(self, phase: str | None) -> int:
+        """How many jobs are about as far as one in this phase: those on their way to Running count as one."""
+        group = ON_THE_WAY if phase in ON_THE_WAY else (phase,)
+        return sum(self._phases[one] for one in group if one)
+
+
+def _phase(raw: Mapping[str, Any]) -> str:
+    return (raw.get("status") or {}).get("phase") or "New"

@@ -44,6 +44,7 @@ class Metrics:
     def _declare_work(self) -> None:
         self.queue_depth = self._gauge("queue_depth", "Jobs that wait for a pass.")
         self.queue_oldest = self._gauge("queue_oldest_seconds", "How long the first of them has been waiting.")
+        self.tasks = self._gauge("tasks", "Tasks of the event loop.")
         self.passes = self._histogram(
             "pass_duration_seconds",
             "Passes over a job: done, retry (the API server was busy or unreachable), refused by it, or error (a bug).",

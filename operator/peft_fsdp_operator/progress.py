@@ -7,6 +7,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -29,11 +30,22 @@ FIRST_ANSWER_WITHIN: Final = timedelta(minutes=2)
 """Launchers answer at once; those that never do are out of reach, and asked as seldom as the others."""
 WORKERS_PER_SECOND: Final = 8
 """Of one job: a gang of more than eighty workers is asked less often than every ten seconds."""
+ALL_WORKERS_PER_SECOND: Final = 160
+"""Of all jobs together: with more than 1,600 running workers each is asked less often than every ten seconds, so that
+neither this process nor the network of a large cluster is busy with it."""
 AT_ONCE: Final = 64
 TIMEOUT: Final = aiohttp.ClientTimeout(total=3)
 BYTES_MAX: Final = 1 << 20
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """When a job is to be asked again, and how many workers it had last time."""
+
+    due: float
+    workers: int
 
 
 class ProgressPoller:
@@ -47,7 +59,7 @@ class ProgressPoller:
         clock: Callable[[], datetime],
     ) -> None:
         self._jobs, self._pods_of, self._mark, self._clock = jobs, pods_of, mark, clock
-        self._asked_at: dict[JobKey, float] = {}
+        self._looks: dict[JobKey, _Look] = {}
         self._asking: set[JobKey] = set()
 
     async def run(self) -> None:
@@ -56,25 +68,28 @@ class ProgressPoller:
         async with aiohttp.ClientSession(timeout=TIMEOUT) as session, asyncio.TaskGroup() as rounds:
             while True:
                 known = dict(self._jobs.items())
-                self._asked_at = {key: at for key, at in self._asked_at.items() if key in known}
+                self._looks = {key: look for key, look in self._looks.items() if key in known}
+                share = sum(look.workers for look in self._looks.values()) / ALL_WORKERS_PER_SECOND
                 for key, record in known.items():
-                    if key not in self._asking and (pods := self._due_pods(key, record)):
+                    if key not in self._asking and (pods := self._due_pods(key, record, share)):
                         self._asking.add(key)
                         rounds.create_task(self._ask(session, slots, key, record, pods))
                 await asyncio.sleep(FIRST_INTERVAL / 2)
 
-    def _due_pods(self, key: JobKey, record: JobRecord) -> list[PodSeen]:
-        """Whom to ask now: every ten seconds, sooner while nothing is known and `kubectl get` has nothing to say."""
+    def _due_pods(self, key: JobKey, record: JobRecord, share: float) -> list[PodSeen]:
+        """Whom to ask now: every ten seconds, sooner while nothing is known and `kubectl get` has nothing to say, later
+        where `share` says that a round over all jobs takes longer."""
         status = record.raw.get("status") or {}
         if status.get("phase") not in (Phase.RUNNING, Phase.STARTING):
+            self._looks.pop(key, None)
+            return []
+        now = asyncio.get_running_loop().time()
+        if key in self._looks and now < self._looks[key].due:
             return []
         attempt = int(status.get("attempt") or 0)
         pods = [pod for pod in self._pods_of(key, record) if pod.attempt == attempt and pod.trainer_running and pod.ip]
         interval = seconds_between_looks(len(pods), record.report is not None, self._age(status))
-        now = asyncio.get_running_loop().time()
-        if not pods or now - self._asked_at.get(key, float("-inf")) < interval:
-            return []
-        self._asked_at[key] = now
+        self._looks[key] = _Look(now + max(interval, share) if pods else now, len(pods))
         return pods
 
     def _age(self, status: Mapping[str, Any]) -> timedelta:

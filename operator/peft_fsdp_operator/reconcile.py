@@ -172,7 +172,8 @@ class Reconciler:
         if after == before:
             return None
         loop_time = asyncio.get_running_loop().time()
-        if wait := seconds_to_wait(before, after, loop_time - record.written_at):
+        alike = self.jobs.alike(after.phase)
+        if wait := seconds_to_wait(before, after, loop_time - record.written_at, alike):
             return wait
         metadata = raw["metadata"]
         identity = {part: metadata[part] for part in ("name", "namespace", "uid", "resourceVersion")}

@@ -10,10 +10,12 @@ from tests.bench import commands, creation, kills, loader, overhead, parity, qui
 from tests.bench.api import connect
 from tests.bench.operator_process import running_operator
 from tests.bench.report import Figure, print_figures, write_report
+from tests.bench.scale import measure as scale
+from tests.bench.scale.soak import soak
 
 ROOT = Path(__file__).parents[2]
 INSTANCE = "bench"
-PARTS = ["operator", "trainer", "loader", "overhead", "kills"]
+PARTS = ["operator", "trainer", "loader", "overhead", "kills", "scale"]
 ON_DEMAND = ["commands"]
 """Parts that run only when they are named: an hour of work."""
 BARS = {8: (0.06, 4.5, "bare client 0.013 s, JobSet 0.145 s"), 64: (0.25, 2.0, "bare client 0.128 s, JobSet 0.82 s")}
@@ -22,7 +24,11 @@ BARS = {8: (0.06, 4.5, "bare client 0.013 s, JobSet 0.145 s"), 64: (0.25, 2.0, "
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("part", nargs="*", choices=PARTS + ON_DEMAND, help=f"default: all but {', '.join(ON_DEMAND)}")
-    parts = parser.parse_args().part or PARTS
+    parser.add_argument("--figure", action="append", choices=list(scale.FIGURES), help="of scale; all by default")
+    parser.add_argument("--jobs", type=int, default=1000, help="of scale: how many jobs are many")
+    parser.add_argument("--minutes", type=float, default=30, help="of soak")
+    options = parser.parse_args()
+    parts = options.part or PARTS
     if "operator" in parts:
         _publish("operator", measure_operator())
     if "trainer" in parts:
@@ -35,6 +41,10 @@ def main() -> None:
         _publish("kills", kills.measure())
     if "commands" in parts:
         _publish("commands", commands.measure())
+    if "scale" in parts:
+        _publish("scale", scale.measure(options.figure or [], options.jobs), whole=not options.figure)
+    if "soak" in parts:
+        _publish("soak", soak(options.minutes))
 
 
 def measure_operator() -> list[Figure]:
@@ -77,9 +87,11 @@ def _creation_figures(pods: int, medians: dict[str, float]) -> list[Figure]:
     ]
 
 
-def _publish(part: str, figures: list[Figure]) -> None:
+def _publish(part: str, figures: list[Figure], whole: bool = True) -> None:
+    """Print, and write the document where the part was measured as a whole."""
     print_figures(figures)
-    write_report(part, figures)
+    if whole:
+        write_report(part, figures)
 
 
 if __name__ == "__main__":

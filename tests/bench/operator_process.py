@@ -20,6 +20,8 @@ class OperatorProcess:
 
     pid: int
     log: Path
+    port: int
+    """Of its metrics, on loopback."""
 
     def resident_mib(self) -> float:
         """Resident memory in MiB."""
@@ -47,7 +49,7 @@ def running_operator(kubeconfig: Path, folder: Path, port: int = 18080) -> Itera
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
     try:
         _wait_until_ready(process, port, log)
-        yield OperatorProcess(process.pid, log)
+        yield OperatorProcess(process.pid, log, port)
     finally:
         process.terminate()
         process.wait(timeout=30)

@@ -23,3 +23,17 @@ BEFORE = status(Phase.STARTING, waiting=Waiting(reason="ErrImagePull", message="
 )
 def test_how_long_a_change_can_wait(change, since, wait):
     assert seconds_to_wait(BEFORE, BEFORE.model_copy(update=change), since) == wait
+
+
+@pytest.mark.parametrize(
+    ("change", "alike", "wait"),
+    [
+        ({"progress": ProgressStatus(stage="train", step=3)}, 200, 10),
+        ({"progress": ProgressStatus(stage="train", step=3)}, 1000, 40),
+        ({"workers": WorkerCounts(desired=2, running=1)}, 10, 1),
+        ({"workers": WorkerCounts(desired=2, running=1)}, 1000, 100),
+        ({"phase": Phase.RUNNING}, 1000, 0),
+    ],
+)
+def test_many_jobs_share_the_writes_of_figures_and_not_those_of_news(change, alike, wait):
+    assert seconds_to_wait(BEFORE, BEFORE.model_copy(update=change), 0, alike) == wait

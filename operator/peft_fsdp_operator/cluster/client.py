@@ -22,7 +22,10 @@ CHUNK: Final = 500
 WATCH_SILENCE: Final = 90.0
 WATCH_SECONDS: Final = 290
 # More writes at once do not make the API server faster, but each needs its own connection.
-WRITES_AT_ONCE: Final = 24
+WRITES_AT_ONCE: Final = 32
+READS_AT_ONCE: Final = 16
+BUSY_TRIES: Final = 3
+LONGEST_PAUSE: Final = 30.0
 
 Object = dict[str, Any]
 
@@ -46,11 +49,13 @@ class Cluster:
         self.session = session
         self._server = server
         self.seen = seen
-        self._writes = asyncio.Semaphore(WRITES_AT_ONCE)
+        self._writes, self._reads = asyncio.Semaphore(WRITES_AT_ONCE), asyncio.Semaphore(READS_AT_ONCE)
+        self._paused_until = 0.0
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
         """One object. Raises NotFound."""
-        return await self._send("get", resource, "GET", resource.path(namespace, name))
+        async with self._reads:
+            return await self._ask("get", resource, "GET", resource.path(namespace, name))
 
     async def list(
         self, resource: Resource, namespace: str | None, selector: str = "", fields: str = ""
@@ -61,7 +66,8 @@ class Cluster:
         """
         query = {"limit": str(CHUNK), "labelSelector": selector, "fieldSelector": fields}
         while True:
-            page = await self._send("list", resource, "GET", resource.path(namespace), query=query)
+            async with self._reads:
+                page = await self._ask("list", resource, "GET", resource.path(namespace), query)
             yield page
             if not (token := page["metadata"].get("continue")):
                 return
@@ -143,9 +149,9 @@ class Cluster:
         label: str = "",
     ) -> Object:
         async with self._writes:
-            return await self._send(verb, resource, method, path, query, body, content, label)
+            return await self._ask(verb, resource, method, path, query, body, content, label)
 
-    async def _send(
+    async def _ask(
         self,
         verb: str,
         resource: Resource,
@@ -155,6 +161,35 @@ class Cluster:
         body: Mapping[str, Any] | None = None,
         content: str = "application/json",
         label: str = "",
+    ) -> Object:
+        """Send a request, a few times where the API server is too busy (429): nothing was done then, and until the
+        moment it names nobody in this process asks again. Raises the last refusal."""
+        for _ in range(BUSY_TRIES - 1):
+            await self._pause()
+            try:
+                return await self._send(verb, resource, method, path, query, body, content, label)
+            except Unavailable as error:
+                if error.status != 429:
+                    raise
+                wait = min(error.retry_after or 1.0, LONGEST_PAUSE)
+                self._paused_until = max(self._paused_until, asyncio.get_running_loop().time() + wait)
+        await self._pause()
+        return await self._send(verb, resource, method, path, query, body, content, label)
+
+    async def _pause(self) -> None:
+        while (wait := self._paused_until - asyncio.get_running_loop().time()) > 0:
+            await asyncio.sleep(wait)
+
+    async def _send(
+        self,
+        verb: str,
+        resource: Resource,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: Mapping[str, Any] | None,
+        content: str,
+        label: str,
     ) -> Object:
         data = None if body is None else orjson.dumps(body)
         headers = {} if body is None else {"Content-Type": content}

@@ -1,0 +1,175 @@
+"""The figures of the part `scale`, one after the other on one control plane. Called by `python -m tests.bench`."""
+
+from collections.abc import Callable, Sequence
+
+from tests.bench.operator_process import OperatorProcess
+from tests.bench.report import Figure
+from tests.bench.scale import plots
+from tests.bench.scale.audit import pods_made
+from tests.bench.scale.bursts import PODS, Burst, bare_burst, burst
+from tests.bench.scale.fairness import small_beside_big
+from tests.bench.scale.objects import delete_job
+from tests.bench.scale.poison import poisoned
+from tests.bench.scale.restarts import bare_replacement, restart_gangs
+from tests.bench.scale.sampling import Sampler
+from tests.bench.scale.steady import progress_cost, quiet_requests, restart
+from tests.bench.scale.world import World, delete_jobs, open_world
+
+FEW = 100
+BIG_PODS = 1000
+
+
+def measure(names: Sequence[str], jobs: int) -> list[Figure]:
+    """The figures of the given names, or all; `jobs` is how many jobs "many" are."""
+    wanted = names or list(FIGURES)
+    figures: list[Figure] = []
+    with open_world(pods=max(jobs * PODS, BIG_PODS + FEW * PODS)) as world:
+        for name in wanted:
+            print(f"measuring {name}", flush=True)
+            figures += FIGURES[name](world, jobs)
+            world.clear()
+    return figures
+
+
+def _few(world: World, _: int) -> list[Figure]:
+    bare = bare_burst(world, FEW)
+    world.clear()
+    with world.operator() as operator:
+        measured = burst(world, operator, FEW, "few")
+        lost = [f"few-{index}" for index in range(FEW)]
+        restarted = restart_gangs(world, operator, lost)
+        delete_jobs(world, lost)
+    plots.draw(f"{FEW}-jobs", measured, bare)
+    what = f"{FEW} jobs x {PODS} pods at once"
+    again = _bare_replacement(world, FEW, PODS)
+    return [
+        Figure(f"{what}: apply -> all pods of a job exist, p50", measured.median, "s", 2, "JobSet 9.0 s"),
+        Figure(f"{what}: p99", measured.p99, "s", 4.5, "JobSet 16.4 s"),
+        Figure(f"{what}: until the last pod exists", measured.last_pod, "s", None),
+        Figure(f"{what}: bare client, last pod", bare, "s", None),
+        Figure(f"{what}: last pod, ratio to the bare client", measured.last_pod / bare, "x", None),
+        Figure(f"{FEW} jobs lose a pod at once: until all gangs are new", restarted, "s", None),
+        Figure(f"{FEW} gangs: bare client's delete + create", again, "s", None),
+        Figure(f"{FEW} gangs: ratio to the bare client", restarted / again, "x", 1.5),
+    ]
+
+
+def _many(world: World, jobs: int) -> list[Figure]:
+    bare = bare_burst(world, jobs)
+    world.clear()
+    with world.operator() as operator:
+        measured = burst(world, operator, jobs, "many")
+        figures = _creation(measured, bare, jobs) + _quiet(world, operator, jobs)
+    plots.draw(f"{jobs}-jobs", measured, bare)
+    again = restart(world, jobs)
+    figures += [
+        Figure(f"operator restarted with {jobs} jobs: until each was looked at", again["seconds"], "s", 10),
+        Figure(f"operator restarted with {jobs} jobs: writes", again["writes"], "", 0),
+    ]
+    with world.operator() as operator:
+        return figures + _progress(world, operator, jobs) + _deletion(world, operator, jobs)
+
+
+def _creation(measured: Burst, bare: float, jobs: int) -> list[Figure]:
+    what, peers = f"{jobs} jobs x {PODS} pods at once", "with the controller-manager's 34"
+    return [
+        Figure(f"{what}: until the last pod exists", measured.last_pod, "s", 45, "JobSet 183 s"),
+        Figure(f"{what}: bare client, last pod", bare, "s", None),
+        Figure(f"{what}: last pod, ratio to the bare client", measured.last_pod / bare, "x", 1.4),
+        Figure(f"operator memory, {jobs} jobs and {jobs * PODS} running pods", measured.running_mib, "MiB", 200,
+               "JobSet 288 MiB"),
+        Figure("operator CPU per job from apply to Running", measured.cpu_ms_per_job, "ms", 30, "JobSet 30 to 35 ms"),
+        Figure("writes per job from apply to Running, Events aside", measured.writes_per_job, "", 13, peers),
+        Figure("of these to the status", measured.status_writes_per_job, "", 3),
+        Figure("Events per job", measured.events_per_job, "", None),
+        Figure("controller-manager's requests per job", measured.controller_requests_per_job, "", 4, "30"),
+    ]  # fmt: skip
+
+
+def _quiet(world: World, operator: OperatorProcess, jobs: int) -> list[Figure]:
+    cost = quiet_requests(world, operator)
+    return [
+        Figure(f"{jobs} running jobs without news: requests per second", cost["requests_per_second"], "", 1),
+        Figure(f"{jobs} running jobs without news: operator CPU", 100 * cost["cpu_share"], "% of a core", None),
+    ]
+
+
+def _progress(world: World, operator: OperatorProcess, jobs: int) -> list[Figure]:
+    cost = progress_cost(world, operator)
+    writes = 10 * cost["requests_per_second"] / jobs
+    return [
+        Figure(f"{jobs} running jobs reporting: status writes per job and 10 s", writes, "", 1),
+        Figure(f"{jobs} running jobs reporting: operator CPU", 100 * cost["cpu_share"], "% of a core", 30),
+    ]
+
+
+def _deletion(world: World, operator: OperatorProcess, jobs: int) -> list[Figure]:
+    world.log.mark()
+    with Sampler(operator) as sampler:
+        world.poster.send(delete_job(f"many-{index}") for index in range(jobs))
+        world.until_no_pods()
+    asked = [one.received for one in world.log.requests("bench-poster", "peftfsdpjobs", "delete")]
+    gone = [one.answered for one in world.log.requests(resource="pods", verb="delete") if one.took_effect]
+    return [
+        Figure(
+            f"{jobs} jobs deleted at once: until the last pod is gone", max(gone) - min(asked), "s", 60, "JobSet 119 s"
+        ),
+        Figure("operator memory meanwhile, highest", sampler.peak_mib, "MiB", None),
+    ]
+
+
+def _big(world: World, _: int) -> list[Figure]:
+    bare = bare_burst(world, 1, BIG_PODS)
+    world.clear()
+    with world.operator() as operator:
+        measured = burst(world, operator, 1, "big", BIG_PODS)
+        restarted = restart_gangs(world, operator, ["big-0"])
+        delete_jobs(world, ["big-0"])
+    again = _bare_replacement(world, 1, BIG_PODS)
+    what = f"one job x {BIG_PODS} pods"
+    return [
+        Figure(f"{what}: apply -> all pods exist", measured.last_pod, "s", None),
+        Figure(f"{what}: bare client", bare, "s", None),
+        Figure(f"{what}: ratio to the bare client", measured.last_pod / bare, "x", 1.3),
+        Figure(f"{what}, one fails -> all replaced", restarted, "s", None),
+        Figure(f"{what}: bare client's delete + create", again, "s", None),
+        Figure(f"{what}, all replaced: ratio to the bare client", restarted / again, "x", 1.3),
+    ]
+
+
+def _bare_replacement(world: World, jobs: int, pods: int) -> float:
+    """Of pods that a bare client made and that run by now."""
+    bare_burst(world, jobs, pods)
+    world.until_running(len(pods_made(world.log)))
+    return bare_replacement(world, [f"bare-{index}" for index in range(jobs)], pods)
+
+
+def _fairness(world: World, _: int) -> list[Figure]:
+    with world.operator() as operator:
+        seconds = small_beside_big(world, operator, BIG_PODS)
+    return [
+        Figure(f"a job of {PODS} pods alone", seconds["alone"], "s", None),
+        Figure(f"a job of {PODS} pods while one of {BIG_PODS} is being made", seconds["beside"], "s", None),
+        Figure("delay by the big job", seconds["delay"], "s", 0.5),
+    ]
+
+
+def _poison(world: World, _: int) -> list[Figure]:
+    figures = []
+    for name, seconds in poisoned(world, FEW).items():
+        what = f"{FEW} jobs beside a bad one ({name})"
+        figures += [
+            Figure(f"{what}: p99", seconds["with"], "s", None),
+            Figure(f"{what}: p99, ratio to that without it", seconds["ratio"], "x", 1.1),
+        ]
+    return figures
+
+
+FIGURES: dict[str, Callable[[World, int], list[Figure]]] = {
+    "few": _few,
+    "big": _big,
+    "fairness": _fairness,
+    "poison": _poison,
+    "many": _many,
+}
+"""What `--figure` takes, in the order in which they are measured."""

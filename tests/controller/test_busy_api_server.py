@@ -1,0 +1,81 @@
+"""429 and Retry-After: what was refused is asked again, at the moment the API server names, by the whole process."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from peft_fsdp_operator.cluster import PODS, Cluster
+from peft_fsdp_operator.cluster.client import BUSY_TRIES, WRITES_AT_ONCE
+from peft_fsdp_operator.errors import Unavailable
+
+BUSY = {"reason": "TooManyRequests", "message": "slow down"}
+
+
+@asynccontextmanager
+async def cluster(answer: Callable[[web.Request], object]) -> AsyncIterator[Cluster]:
+    """A client of a server on loopback that answers like this: a real one cannot be made to be busy on cue."""
+
+    async def handle(request: web.Request) -> web.Response:
+        body, status, headers = await answer(request)
+        return web.json_response(body, status=status, headers=headers)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handle)
+    async with TestServer(app) as server, aiohttp.ClientSession() as session:
+        yield Cluster(session, str(server.make_url("")).rstrip("/"))
+
+
+def busy_first(refusals: int, wait: str, times: list[float]):
+    async def answer(_: web.Request):
+        times.append(asyncio.get_running_loop().time())
+        return (BUSY, 429, {"Retry-After": wait}) if len(times) <= refusals else ({"metadata": {}}, 201, {})
+
+    return answer
+
+
+async def test_a_busy_server_is_asked_again_when_it_says():
+    times: list[float] = []
+    async with cluster(busy_first(1, "1", times)) as api:
+        await api.create(PODS, "default", {"metadata": {"name": "one"}})
+    assert len(times) == 2
+    assert times[1] - times[0] >= 0.9
+
+
+async def test_meanwhile_nobody_else_asks_either():
+    times: list[float] = []
+    async with cluster(busy_first(1, "1", times)) as api:
+        first = asyncio.create_task(api.create(PODS, "default", {}))
+        while not times:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)
+        await asyncio.gather(first, api.get(PODS, "default", "other"))
+    assert min(times[1:]) - times[0] >= 0.9
+
+
+async def test_one_that_stays_busy_is_an_error_with_its_wait():
+    times: list[float] = []
+    async with cluster(busy_first(99, "0", times)) as api:
+        with pytest.raises(Unavailable) as caught:
+            await api.create(PODS, "default", {})
+    assert (len(times), caught.value.status, caught.value.retry_after) == (BUSY_TRIES, 429, 0)
+
+
+async def test_writes_under_way_are_bounded():
+    under_way, most = 0, 0
+
+    async def answer(_: web.Request):
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.05)
+        under_way -= 1
+        return {"metadata": {}}, 201, {}
+
+    async with cluster(answer) as api:
+        await asyncio.gather(*(api.create(PODS, "default", {}) for _ in range(3 * WRITES_AT_ONCE)))
+    assert most == WRITES_AT_ONCE

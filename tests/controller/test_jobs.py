@@ -1,0 +1,32 @@
+"""What the operator keeps of the jobs: the newest version of each, and how many are in which phase."""
+
+from peft_fsdp_operator.jobs import JobKey, Jobs
+
+
+def raw(name: str, version: int, phase: str | None = None, uid: str = "u"):
+    status = {"phase": phase} if phase else {}
+    return {"metadata": {"namespace": "n", "name": name, "uid": uid, "resourceVersion": str(version)}, "status": status}
+
+
+def test_phases_are_counted_as_they_change():
+    jobs = Jobs()
+    for job in (raw("a", 1), raw("b", 2), raw("a", 3, "Running"), raw("b", 1, "Failed")):
+        jobs.keep(job)
+    assert jobs.phases() == {"Running": 1, "New": 1}
+
+
+def test_a_job_that_is_gone_or_made_again_counts_no_more():
+    jobs = Jobs()
+    jobs.keep(raw("a", 1, "Running"))
+    jobs.keep(raw("a", 9, uid="v"))
+    assert jobs.phases() == {"New": 1}
+    jobs.drop(JobKey("n", "a"))
+    jobs.drop(JobKey("n", "a"))
+    assert jobs.phases() == {}
+
+
+def test_jobs_on_their_way_to_running_are_alike():
+    jobs = Jobs()
+    for version, (name, phase) in enumerate([("a", None), ("b", "Pending"), ("c", "Starting"), ("d", "Running")]):
+        jobs.keep(raw(name, version, phase))
+    assert [jobs.alike(phase) for phase in ("Pending", "Starting", "Running", "Failed", None)] == [3, 3, 1, 0, 0]
