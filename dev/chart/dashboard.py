@@ -91,6 +91,7 @@ ROWS: Final[dict[str, tuple[Panel, ...]]] = {
         Panel("Silence of the watches", "s", (("max by (kind) (peft_fsdp_operator_watch_age_seconds)", "{{kind}}"),)),
         Panel("Event loop late by", "s", quantiles("peft_fsdp_operator_event_loop_lag_seconds", "", "")),
         Panel("Objects in memory", "short", (("sum by (kind) (peft_fsdp_operator_mirrored_objects)", "{{kind}}"),)),
+        Panel("Tasks of the event loop", "short", (("max by (pod) (peft_fsdp_operator_tasks)", "{{pod}}"),)),
         Panel("Memory", "bytes", ((f"process_resident_memory_bytes {OURS}", "{{pod}}"),)),
         Panel("Processors", "short", ((f"rate(process_cpu_seconds_total[{RANGE}]) {OURS}", "{{pod}}"),)),
         Panel("Version", "short", (("sum by (version) (peft_fsdp_operator_build_info)", "{{version}}"),)),
