@@ -15,7 +15,6 @@ from peft_fsdp_api.status import Phase
 from .pulse import GangMemory
 from .seen import LauncherReport, Refusal, Words
 
-
 ON_THE_WAY: Final = ("New", Phase.PENDING, Phase.STARTING)
 
 

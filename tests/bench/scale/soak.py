@@ -1,7 +1,7 @@
 """Jobs that come, fail, finish and are deleted all the time: does the operator stay as small as it was?
 
-`python -m tests.bench soak --minutes 30`. After each round nothing of it is left in the cluster, so that what the operator
-keeps shows: memory, tasks, open files (connections among them) and mirrored objects.
+`python -m tests.bench soak --minutes 30`. After each round nothing of it is left in the cluster, so that what the
+operator keeps shows: memory, tasks, open files (connections among them) and mirrored objects.
 """
 
 import time
