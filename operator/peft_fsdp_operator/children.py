@@ -25,7 +25,7 @@ REFUSED_WAIT: Final = timedelta(seconds=5)
 """Quota and admission change rarely; nobody tells us when they do."""
 LEAVING_WAIT: Final = timedelta(seconds=1)
 LEAVING: Final = "Terminating"
-WRITES_PER_JOB: Final = 16
+WRITES_PER_JOB: Final = 32
 
 T = TypeVar("T")
 

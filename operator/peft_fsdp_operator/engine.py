@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from .children import Children, Mirrors
 from .cluster import CONFIGMAPS, PODS, SERVICES, Cluster
@@ -27,6 +27,8 @@ from .reflector import Reflector
 from .seen import ChildSeen, PodSeen
 from .settings import Settings
 
+REST_PER_POD: Final = 0.0002
+
 
 def utc_now() -> datetime:
     """The one place that reads the wall clock."""
@@ -39,7 +41,7 @@ class Engine:
     def __init__(self, settings: Settings, own_namespace: str, cluster: Cluster, metrics: Metrics) -> None:
         self.jobs, self._metrics, self._elected = Jobs(), metrics, settings.election
         self.election = Election(cluster, settings.lease_namespace or own_namespace, settings.identity, utc_now)
-        self._queue: KeyedQueue[JobKey] = KeyedQueue(self._pass, settings.concurrency)
+        self._queue: KeyedQueue[JobKey] = KeyedQueue(self._pass, settings.concurrency, rest=self._rest)
         self._mirrors = self._make_mirrors(cluster, settings.namespaces or (None,))
         self._children = Children(cluster, self._mirrors, settings.trainer_image)
         self._recorder = Recorder(cluster, settings.identity, utc_now, metrics.events_left_out.inc)
@@ -97,6 +99,11 @@ class Engine:
         finally:
             self._metrics.passes.labels(result).observe(time.perf_counter() - started)
         return due
+
+    def _rest(self, key: JobKey) -> float:
+        """A pass looks at every pod of its job: the more there are, the longer their news is collected."""
+        record = self.jobs.get(key)
+        return 0.0 if record is None else REST_PER_POD * len(self._pods_of(key, record))
 
     def _check_lead(self) -> None:
         if self._elected:

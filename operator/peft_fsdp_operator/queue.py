@@ -1,7 +1,9 @@
 """The work queue: which jobs are to be looked at, each by one pass at a time.
 
 `handlers` and `reflector` mark a job dirty, workers run `process` for it. A job marked while its pass runs gets one
-more pass, however often it was marked. A failed pass is repeated with exponential back-off and delays no other job.
+more pass, however often it was marked. After a pass a key may rest for a moment, so that a thousand events of one large
+job make a few passes over its pods and not a thousand. A failed pass is repeated with exponential back-off and delays
+no other job.
 """
 
 import asyncio
@@ -19,7 +21,8 @@ log = logging.getLogger(__name__)
 
 
 class KeyedQueue(Generic[K]):
-    """`process` returns the seconds after which the key is due again, or None."""
+    """`process` returns the seconds after which the key is due again, or None; `rest` says for how many seconds marks
+    are collected after a pass."""
 
     def __init__(
         self,
@@ -27,6 +30,7 @@ class KeyedQueue(Generic[K]):
         concurrency: int = 16,
         first_wait: float = 0.2,
         longest_wait: float = 60.0,
+        rest: Callable[[K], float] = lambda _: 0.0,
     ) -> None:
         self._process = process
         self._concurrency = concurrency
@@ -38,6 +42,8 @@ class KeyedQueue(Generic[K]):
         self._failures: dict[K, int] = {}
         self._timers: dict[K, asyncio.TimerHandle] = {}
         self._backing_off: set[K] = set()
+        self._rest = rest
+        self._resting: dict[K, asyncio.TimerHandle] = {}
         self._work = asyncio.Event()
 
     def __len__(self) -> int:
@@ -55,7 +61,7 @@ class KeyedQueue(Generic[K]):
         """The key is dirty. During the back-off after a failure it waits for its turn."""
         if key in self._backing_off:
             return
-        if key in self._active:
+        if key in self._active or key in self._resting:
             self._again.add(key)
         elif key not in self._since:
             self._since[key] = asyncio.get_running_loop().time()
@@ -66,8 +72,10 @@ class KeyedQueue(Generic[K]):
         """The key is gone: no timer and no back-off of it remains."""
         self._failures.pop(key, None)
         self._backing_off.discard(key)
-        if timer := self._timers.pop(key, None):
-            timer.cancel()
+        self._again.discard(key)
+        for timers in (self._timers, self._resting):
+            if timer := timers.pop(key, None):
+                timer.cancel()
 
     async def run(self) -> None:
         """Work until cancelled. Ends with LeaseLost if a pass finds that another replica leads."""
@@ -98,11 +106,19 @@ class KeyedQueue(Generic[K]):
             return
         self._active.discard(key)
         self._failures.pop(key, None)
+        loop = asyncio.get_running_loop()
+        if due is not None:
+            self._timers[key] = loop.call_later(due, self._ring, key)
+        if due == 0:
+            self._again.discard(key)
+        else:
+            self._resting[key] = loop.call_later(self._rest(key), self._end_rest, key)
+
+    def _end_rest(self, key: K) -> None:
+        self._resting.pop(key, None)
         if key in self._again:
             self._again.discard(key)
             self.mark(key)
-        elif due is not None:
-            self._timers[key] = asyncio.get_running_loop().call_later(due, self._ring, key)
 
     def _fail(self, key: K, error: Exception) -> None:
         self._again.discard(key)

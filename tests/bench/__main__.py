@@ -11,6 +11,7 @@ from tests.bench.api import connect
 from tests.bench.operator_process import running_operator
 from tests.bench.report import Figure, print_figures, write_report
 from tests.bench.scale import measure as scale
+from tests.bench.scale import projection
 from tests.bench.scale.soak import soak
 
 ROOT = Path(__file__).parents[2]
@@ -43,6 +44,8 @@ def main() -> None:
         _publish("commands", commands.measure())
     if "scale" in parts:
         _publish("scale", scale.measure(options.figure or [], options.jobs), whole=not options.figure)
+        if not options.figure:
+            projection.write_table()
     if "soak" in parts:
         _publish("soak", soak(options.minutes))
 

@@ -97,9 +97,14 @@ def test_nothing_begins_before_the_last_old_pod_is_gone():
 
 
 def test_a_pod_that_does_not_stop_is_told():
-    decision = look(running(0, deleted_at=at(-5)), then=status(Phase.RESTARTING))
+    decision = look(running(0, deleted_at=at(-6)), then=status(Phase.RESTARTING))
     assert decision.status.waiting.reason == "Terminating"
     assert "node-0" in decision.status.waiting.message
+
+
+def test_a_pod_that_is_about_to_be_gone_is_not_worth_a_word():
+    decision = look(running(0, deleted_at=at(-5)), then=status(Phase.RESTARTING))
+    assert decision.status.waiting is None
 
 
 def test_back_off_holds_the_next_attempt():

@@ -124,3 +124,25 @@ async def test_a_forgotten_key_does_not_come_back():
         queue.forget("a")
         await asyncio.sleep(0.1)
         assert passes.log == ["a"]
+
+
+async def test_marks_during_a_rest_make_one_pass_at_its_end():
+    passes = Passes()
+    async with queue_of(passes, rest=lambda _: 0.2) as queue:
+        queue.mark("large")
+        await passes.until(1, "large")
+        for _ in range(50):
+            queue.mark("large")
+            await asyncio.sleep(0.001)
+        assert passes.log.count("large") == 1
+        await passes.until(2, "large")
+        await asyncio.sleep(0.25)
+    assert passes.log.count("large") == 2
+
+
+async def test_a_pass_that_is_due_at_once_does_not_rest():
+    passes = Passes()
+    passes.answers["job"] = 0.0
+    async with queue_of(passes, rest=lambda _: 60.0) as queue:
+        queue.mark("job")
+        await passes.until(5, "job")

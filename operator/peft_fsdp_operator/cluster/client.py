@@ -22,7 +22,7 @@ CHUNK: Final = 500
 WATCH_SILENCE: Final = 90.0
 WATCH_SECONDS: Final = 290
 # More writes at once do not make the API server faster, but each needs its own connection.
-WRITES_AT_ONCE: Final = 32
+WRITES_AT_ONCE: Final = 48
 READS_AT_ONCE: Final = 16
 BUSY_TRIES: Final = 3
 LONGEST_PAUSE: Final = 30.0
