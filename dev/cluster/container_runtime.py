@@ -12,19 +12,28 @@ from dev.cluster.progress import wait_until
 
 PROGRAM = "containerd"
 _NAMESPACE = "k8s.io"
+_PATIENCE = 10.0
 
 
 def start_containerd(node: Node, fresh: bool) -> None:
     """`fresh` when no kubelet of this node ran yet: containers in the root belong to a life before."""
     program = node.program(PROGRAM)
     node.image_root.mkdir(parents=True, exist_ok=True)
-    configuration = node.layout.configure(f"{program}.toml", _configuration(node))
-    processes.start(node.layout, program, ["/usr/bin/containerd", f"--config={configuration}"])
-    wait_until(lambda: _answers(node), f"containerd of {node.name} answers", 60, node.layout.log(program))
-    if fresh:
-        _remove_containers(node)
+    command = ["/usr/bin/containerd", f"--config={node.layout.configure(f'{program}.toml', _configuration(node))}"]
+    _start(node, command)
+    if fresh and _remove_containers(node):
+        # What it read at its start it keeps in memory, and the kubelet would have it take down the network of those
+        # pods: of pods that live, where the lists are a copy of another node's.
+        processes.stop(node.layout, program, _PATIENCE)
+        _start(node, command)
     if PAUSE_IMAGE not in ctr(node, "images", "list", "-q").split():
         ctr(node, "images", "import", str(pause_archive()))
+
+
+def _start(node: Node, command: list[str]) -> None:
+    program = node.program(PROGRAM)
+    processes.start(node.layout, program, command)
+    wait_until(lambda: _answers(node), f"containerd of {node.name} answers", 60, node.layout.log(program))
 
 
 def ctr(node: Node, *arguments: str) -> str:
@@ -36,10 +45,12 @@ def _answers(node: Node) -> bool:
     return succeeds("ctr", f"--address={node.socket}", "version")
 
 
-def _remove_containers(node: Node) -> None:
+def _remove_containers(node: Node) -> bool:
+    """Whether there were any."""
     leftover = ctr(node, "containers", "list", "-q").split()
     if leftover:
         ctr(node, "containers", "delete", *leftover)
+    return bool(leftover)
 
 
 def _configuration(node: Node) -> str:

@@ -52,24 +52,20 @@ class Runs:
     def wait_for_phase(self, name: str, phase: str, timeout: float = TIMEOUT) -> dict[str, Any]:
         return self.wait(name, lambda status: status.get("phase") == phase, timeout)
 
-    def wait_for_step(self, name: str, step: int, attempt: int = 1) -> dict[str, Any]:
-        """The status once the attempt has done `step` optimizer steps, as status shows it."""
-        return self.wait(
-            name,
-            lambda status: status.get("attempt") == attempt
-            and status.get("progress", {}).get("step", 0) >= step,
-        )  # fmt: skip
-
     def running_pods(self, name: str, attempt: int = 1) -> dict[str, str]:
         """Uid of each pod of an attempt by its name, once the attempt has committed a checkpoint of its own."""
-        before = self.status(name).get("checkpoint", {}).get("step", 0) if attempt > 1 else 0
-        self.wait(
-            name,
-            lambda status: status.get("attempt") == attempt
-            and status.get("phase") == "Running"
-            and status.get("checkpoint", {}).get("step", 0) > before,
-        )  # fmt: skip
+        before = self.saved_step(name) if attempt > 1 else 0
+        self.wait(name, lambda status: status.get("attempt") == attempt and self.saved_step(name) > before)
         return {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in self.pods(name)}
+
+    def saved_step(self, name: str) -> int:
+        """Step of the newest checkpoint on the volume: at once, where status may be ten seconds behind."""
+        return max((int(path.name[5:]) for path in (self.output / name / "checkpoints").glob("step-*")), default=0)
+
+    def wait_for_training(self, name: str, step: int = 2) -> None:
+        """Until the first attempt's log tells of that step; for jobs that save nothing meanwhile."""
+        command = ("-n", self.namespace, "logs", f"{name}-1-0")
+        self.wait(name, lambda status: f" step {step}/" in self.target.run(*command, check=False))
 
     def logs(self, name: str) -> str:
         """The end of the logs of every pod of a job, for the message of a failed test."""

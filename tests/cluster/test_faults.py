@@ -38,8 +38,11 @@ def test_memory_over_the_limit_is_named_and_not_retried(runs: Runs) -> None:
 
 
 def test_a_rank_that_hangs_is_reported_until_it_goes_on(runs: Runs) -> None:
-    name = runs.apply(demo_job("hanging", steps=STEPS, stallTimeout="15s"))
-    uid = runs.running_pods(name)[f"{name}-1-1"]
+    # No saves: a stage of its own, which may take half an hour, and which the signal could hit.
+    seldom = {"every": {"steps": 1000}}
+    name = runs.apply(demo_job("hanging", steps=STEPS, stallTimeout="15s", checkpoint=seldom))
+    runs.wait_for_training(name)
+    uid = next(pod["metadata"]["uid"] for pod in runs.pods(name) if pod["metadata"]["name"] == f"{name}-1-1")
     ranks = list(processes_of(uid, "peft_fsdp_trainer.rank"))
     try:
         for pid in ranks:

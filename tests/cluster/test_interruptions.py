@@ -19,7 +19,7 @@ KILL_A_RANK = (
 
 def test_a_killed_rank_leads_to_a_new_attempt_that_goes_on_from_the_checkpoint(runs: Runs) -> None:
     name = runs.apply(demo_job("killed", steps=STEPS))
-    runs.wait(name, lambda status: status.get("checkpoint", {}).get("step", 0) >= 4)
+    runs.running_pods(name)
     runs.shell(f"{name}-1-1", KILL_A_RANK)
     failed = runs.wait(name, lambda status: status.get("attempt") == 2)
     assert failed["lastFailure"].get("rank") == 1, failed["lastFailure"]
@@ -41,7 +41,7 @@ def test_a_deleted_pod_ends_the_attempt(runs: Runs) -> None:
 
 def test_suspend_saves_and_resume_goes_on(runs: Runs) -> None:
     name = runs.apply(demo_job("paused", steps=STEPS, checkpoint={"every": {"steps": 1000}}))
-    runs.wait_for_step(name, 5)
+    runs.wait_for_training(name, step=5)
     runs.kubectl("patch", "pfj", name, "--type=merge", "-p", '{"spec":{"suspend":true}}')
     suspended = runs.wait_for_phase(name, "Suspended")
     assert runs.pods(name) == []
@@ -56,7 +56,7 @@ def test_suspend_saves_and_resume_goes_on(runs: Runs) -> None:
 
 def test_deleting_the_job_leaves_the_checkpoints_and_nothing_else(runs: Runs) -> None:
     name = runs.apply(demo_job("removed", steps=STEPS))
-    runs.wait(name, lambda status: status.get("checkpoint", {}).get("step", 0) >= 4)
+    runs.running_pods(name)
     runs.kubectl("delete", "pfj", name)
     end = time.monotonic() + 60
     while left := runs.kubectl(

@@ -1,12 +1,15 @@
-"""Faults around the pods: a full volume and a cut network."""
+"""Faults around the pods: a full volume, a cut network, an operator that dies at the worst moment."""
 
 import contextlib
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from dev.cluster.command import run
+from dev.demo.walk import SYSTEM_NAMESPACE, install_chart
 from tests.cluster.jobs import demo_job
 from tests.cluster.pod_processes import processes_of
 from tests.cluster.runs import Runs
@@ -14,6 +17,7 @@ from tests.cluster.runs import Runs
 pytestmark = pytest.mark.cluster
 
 STEPS = 60
+CLIENT = "peft-fsdp-operator"
 
 
 @pytest.fixture
@@ -60,3 +64,33 @@ def test_a_cut_network_is_a_lost_peer(runs: Runs) -> None:
     assert failure["reason"] == "LostPeer"
     ended = runs.wait_for_phase(name, "Succeeded")
     assert ended["restarts"] == {"application": 0, "infrastructure": 1, "preemption": 0}
+
+
+def test_an_operator_killed_during_a_restart_is_replaced_and_makes_one_attempt(runs: Runs) -> None:
+    install_chart(runs.target, "--set", "replicas=2")
+    try:
+        name = runs.apply(demo_job("orphaned", steps=STEPS))
+        uid = runs.running_pods(name)[f"{name}-1-1"]
+        holder, leader = _leader(runs)
+        for pid in processes_of(uid, "peft_fsdp_trainer.rank"):
+            os.kill(pid, signal.SIGKILL)
+        runs.wait_for_phase(name, "Restarting")
+        killed = list(processes_of(leader, CLIENT))
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
+        assert killed
+        # Or the kubelet starts the container again, and the same pod leads on before its lease ends.
+        runs.target.run("-n", SYSTEM_NAMESPACE, "delete", "pod", holder, "--grace-period=0", "--force")
+        ended = runs.wait_for_phase(name, "Succeeded")
+        assert (ended["attempt"], sum(ended["restarts"].values())) == (2, 1)
+        assert _leader(runs)[0] != holder
+    finally:
+        install_chart(runs.target)
+
+
+def _leader(runs: Runs) -> tuple[str, str]:
+    """Identity of the operator that leads, and the uid of its pod."""
+    lease = runs.target.get("-n", SYSTEM_NAMESPACE, "lease", "peft-fsdp-operator")
+    holder = str(lease["spec"]["holderIdentity"])
+    pods = runs.target.get("-n", SYSTEM_NAMESPACE, "pods")["items"]
+    return holder, next(pod["metadata"]["uid"] for pod in pods if pod["metadata"]["name"] in holder)
