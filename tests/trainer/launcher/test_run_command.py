@@ -68,6 +68,7 @@ def test_stop_go_on_finish_and_again(tmp_path: Path) -> None:
 
     assert run_snippet(output) > 0
     assert "Warning" not in output
+    assert "leaked" not in output
     ask_without_noise(claims)
     code, output = finish(start_run(file, claims))
     assert code == 0, output
