@@ -70,6 +70,10 @@ class FaultProxy:
             if connection.transport is not None:
                 connection.transport.abort()
 
+    def forget_lists(self) -> None:
+        """The next answer to each list is the one that `Stale` repeats."""
+        self._first_lists.clear()
+
     async def close(self) -> None:
         await self._runner.cleanup()
         await self._session.close()
