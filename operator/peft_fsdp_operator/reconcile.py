@@ -29,7 +29,7 @@ from .observe import claims_of, is_fenced, node_silence, see_claim, see_status
 from .seen import ClaimSeen, Observed, PodSeen, Words
 from .status_writes import seconds_to_wait
 
-STOPPING: Final = (Phase.RESTARTING, Phase.SUSPENDING)
+STOPPING: Final = (Phase.RESTARTING, Phase.SUSPENDING, Phase.SUSPENDED)
 NODE_INTERVAL: Final = 5.0
 """Seconds between looks at the nodes of pods that do not stop, or are not ready."""
 NODES_MAX: Final = 8
