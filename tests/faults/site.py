@@ -13,12 +13,14 @@ from typing import Any
 from uuid import uuid4
 
 from dev.cluster.instance import Cluster as Instance
-from peft_fsdp_operator.cluster import Cluster, Credentials, Resource, find_credentials, open_session
-from tests.apiserver.operator.world import World
+from peft_fsdp_operator.cluster import JOBS, Cluster, Credentials, Resource, find_credentials, open_session
+from tests.apiserver.operator.world import World, job_body
 from tests.faults.eyes import Eyes
 from tests.faults.forks import Fork, Forks
+from tests.faults.invariants import complaints
 from tests.faults.kubelet import Kubelets
 from tests.faults.proxy import FaultProxy
+from tests.faults.trail import Trail
 
 VOLUMES = Resource("", "v1", "persistentvolumes", "PersistentVolume", namespaced=False)
 NODES_COUNT = 3
@@ -73,6 +75,24 @@ class Site:
             self._killed = True
             self.kills += 1
             self._fork.send(signal.SIGKILL)
+
+    async def submit(self, name: str = "tune", nodes: int = 2, **spec: Any) -> str:
+        """A job without GPUs; its uid."""
+        body = job_body(name, nodes, **spec)
+        body["spec"]["workers"] = {"nodes": nodes, "gpusPerNode": 0}
+        return str((await self.world.cluster.create(JOBS, self.namespace, body))["metadata"]["uid"])
+
+    async def until_no_pods(self, name: str = "tune") -> None:
+        """Asked of the API server: there is none of this job."""
+        async with asyncio.timeout(30):
+            while await self.world.pods(name):
+                await asyncio.sleep(0.1)
+
+    def judge(self, uid: str) -> list[str]:
+        """What is wrong in the story of one job."""
+        trail = Trail(self.plane.instance.audit_log)
+        trail.read()
+        return complaints(trail.story(uid), trail.lost_nodes, self.proxy.late)
 
     async def _keep_running(self) -> None:
         while True:

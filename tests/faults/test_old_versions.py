@@ -4,12 +4,9 @@ import asyncio
 
 import pytest
 
-from peft_fsdp_operator.cluster import JOBS
-from tests.apiserver.operator.world import job_body
-from tests.faults.invariants import complaints
+from tests.faults.eyes import until
 from tests.faults.rules import Kill, Match, Rule, Slow, Stale
 from tests.faults.site import open_sites
-from tests.faults.trail import Trail
 
 pytestmark = pytest.mark.apiserver
 
@@ -25,11 +22,11 @@ async def test_an_old_version_that_is_followed_by_the_newest_one_makes_no_pod(pl
         site.proxy.rules.append(first)
         await until(lambda: first.struck)
         site.proxy.forget_lists()  # the next answer, of the operator after the kill, holds the announcement
-        uid = await submit(site)
+        uid = await site.submit(nodes=1, ttlAfterFinished="1s")
         await plane.eyes.wait(uid, lambda status: status.get("phase") == "Running")
         await site.world.end_pod("tune-1-0", 0)
         await plane.eyes.wait(uid, lambda status: status.get("phase") == "Succeeded")
-        await until(lambda: not plane.kubelets.pods_of(uid))
+        await site.until_no_pods()
         stale = Rule(Match("list", "peftfsdpjobs"), Stale(), times=2)
         slow = Rule(Match("get", "persistentvolumeclaims"), Slow(1.0), times=ALWAYS)
         site.proxy.rules = [stale, slow]
@@ -37,22 +34,4 @@ async def test_an_old_version_that_is_followed_by_the_newest_one_makes_no_pod(pl
         await until(lambda: slow.struck)
         await asyncio.sleep(2)
         assert stale.struck == 2
-    assert told_of(plane, uid) == []
-
-
-async def until(ready):
-    async with asyncio.timeout(30):
-        while not ready():
-            await asyncio.sleep(0.1)
-
-
-async def submit(site):
-    body = job_body("tune")
-    body["spec"] |= {"workers": {"nodes": 1, "gpusPerNode": 0}, "ttlAfterFinished": "1s"}
-    return (await site.world.cluster.create(JOBS, site.namespace, body))["metadata"]["uid"]
-
-
-def told_of(plane, uid):
-    trail = Trail(plane.instance.audit_log)
-    trail.read()
-    return complaints(trail.story(uid), {})
+    assert site.judge(uid) == []

@@ -5,7 +5,6 @@ import asyncio
 import pytest
 
 from peft_fsdp_operator.cluster import JOBS
-from tests.apiserver.operator.world import job_body
 from tests.faults.life import live
 from tests.faults.outage import compact, start_apiserver, stop_apiserver
 from tests.faults.rules import CutWatch, GoneWatch, Match, Rule, Slow, Stale
@@ -47,8 +46,8 @@ async def test_what_happens_while_the_api_server_is_away_is_seen_when_it_is_back
     """A pod and a job vanish while the operator is cut off; then its place in the history is gone as well."""
     async with open_sites(plane, 1) as (site,):
         world, eyes = site.world, plane.eyes
-        uid = await submit(site, "kept")
-        removed = await submit(site, "removed")
+        uid = await site.submit("kept")
+        removed = await site.submit("removed")
         for one in (uid, removed):
             await eyes.wait(one, lambda status: status.get("phase") == "Running")
         await site.proxy.refuse()
@@ -59,16 +58,10 @@ async def test_what_happens_while_the_api_server_is_away_is_seen_when_it_is_back
         await asyncio.sleep(OUTAGE_SECONDS)
         await start_apiserver(plane.instance)
         await site.proxy.listen()
-        again = await submit(site, "removed")
+        again = await site.submit("removed")
         await eyes.wait(uid, lambda status: (status.get("phase"), status.get("attempt")) == ("Running", 2))
         for worker in range(2):
             await world.end_pod(f"kept-2-{worker}", 0)
         status = await eyes.wait(uid, lambda status: status.get("phase") == "Succeeded")
         assert status["restarts"] == {"application": 0, "infrastructure": 1, "preemption": 0}
         await eyes.wait(again, lambda status: status.get("phase") == "Running")
-
-
-async def submit(site, name):
-    body = job_body(name)
-    body["spec"]["workers"] = {"nodes": 2, "gpusPerNode": 0}
-    return (await site.world.cluster.create(JOBS, site.namespace, body))["metadata"]["uid"]
