@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import aiohttp
+
 from dev.cluster.instance import Cluster as Instance
-from peft_fsdp_operator.cluster import JOBS, Cluster, Credentials, Resource, find_credentials, open_session
+from peft_fsdp_operator.cluster import JOBS, Cluster, Credentials, Resource, find_credentials
 from tests.apiserver.operator.world import World, job_body
 from tests.faults.eyes import Eyes
 from tests.faults.forks import Fork, Forks
 from tests.faults.invariants import complaints
 from tests.faults.kubelet import Kubelets
+from tests.faults.outage import PATIENCE, try_again
 from tests.faults.proxy import FaultProxy
 from tests.faults.trail import Trail
 
@@ -42,13 +45,15 @@ class Plane:
 class Site:
     """`exits` counts the times that the operator ended by itself."""
 
-    def __init__(self, plane: Plane, flags: tuple[str, ...] = ("--no-election",)) -> None:
+    def __init__(self, plane: Plane, elected: bool) -> None:
         self.plane, self.namespace = plane, f"site-{uuid4().hex[:8]}"
         self.world = World(plane.cluster, self.namespace)
         self.proxy = FaultProxy(plane.credentials, self.kill)
         self.log = plane.folder / f"{self.namespace}.log"
         self.kills = self.exits = 0
-        self._flags, self._fork, self._killed = flags, None, False
+        lease = ("--lease-namespace", self.namespace, "--identity", self.namespace)
+        self._flags = lease if elected else ("--no-election",)
+        self._fork, self._killed = None, False
 
     async def open(self) -> None:
         await self.proxy.start()
@@ -119,11 +124,20 @@ async def _make_claim(world: World) -> None:
         assert answer.status == 201, await answer.text()
 
 
+def _open_session(credentials: Credentials) -> aiohttp.ClientSession:
+    """With a name of its own, not to be taken for the operator in the audit log."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=credentials.tls or True),
+        headers={"User-Agent": "tests"},
+        timeout=aiohttp.ClientTimeout(total=PATIENCE),
+        middlewares=(try_again,),
+    )
+
+
 @asynccontextmanager
 async def open_plane(instance: Instance, folder: Path) -> AsyncIterator[Plane]:
     credentials = find_credentials({**os.environ, "KUBECONFIG": str(instance.kubeconfig)})
-    session, forks = open_session(credentials), Forks()
-    session.headers["User-Agent"] = "tests"  # not to be taken for the operator in the audit log
+    session, forks = _open_session(credentials), Forks()
     cluster = Cluster(session, credentials.server)
     kubelets, eyes = Kubelets(cluster), Eyes(cluster)
     parts = []
@@ -143,11 +157,12 @@ async def open_plane(instance: Instance, folder: Path) -> AsyncIterator[Plane]:
 
 
 @asynccontextmanager
-async def open_sites(plane: Plane, count: int) -> AsyncIterator[list[Site]]:
+async def open_sites(plane: Plane, count: int, elected: bool = False) -> AsyncIterator[list[Site]]:
+    """With `elected` their operators need a lease to work."""
     sites: list[Site] = []
     try:
         for _ in range(count):
-            sites.append(Site(plane))
+            sites.append(Site(plane, elected))
             await sites[-1].open()
         yield sites
     finally:

@@ -1,4 +1,4 @@
-"""Watches that break, histories that are gone, old lists, slow answers, and an API server that is away for a while."""
+"""Watches that break, histories that are gone, old lists, slow answers."""
 
 import asyncio
 
@@ -7,13 +7,11 @@ import pytest
 from peft_fsdp_operator.cluster import JOBS
 from tests.faults.eyes import until
 from tests.faults.life import live
-from tests.faults.outage import compact, start_apiserver, stop_apiserver
 from tests.faults.rules import CutWatch, GoneWatch, Match, Rule, Slow, Stale
 from tests.faults.site import open_sites
 
 pytestmark = pytest.mark.apiserver
 
-OUTAGE_SECONDS = 15
 ALWAYS = 10**6
 WATCHED = ("pods", "services", "configmaps", "peftfsdpjobs")
 MANY_CUTS = [
@@ -70,28 +68,3 @@ async def _delete_unseen(site, as_event):
 
 def _forgotten(site):
     return [line for line in site.log.read_text().splitlines() if "deleted unnoticed" in line]
-
-
-async def test_what_happens_while_the_api_server_is_away_is_seen_when_it_is_back(plane):
-    """A pod and a job vanish while the operator is cut off; then its place in the history is gone as well."""
-    async with open_sites(plane, 1) as (site,):
-        world, eyes = site.world, plane.eyes
-        uid = await site.submit("kept")
-        removed = await site.submit("removed")
-        for one in (uid, removed):
-            await eyes.wait(one, lambda status: status.get("phase") == "Running")
-        await site.proxy.refuse()
-        await world.remove_by_force("kept-1-0")
-        await world.delete(JOBS, "removed")
-        await stop_apiserver(plane.instance)
-        await compact(plane.instance)
-        await asyncio.sleep(OUTAGE_SECONDS)
-        await start_apiserver(plane.instance)
-        await site.proxy.listen()
-        again = await site.submit("removed")
-        await eyes.wait(uid, lambda status: (status.get("phase"), status.get("attempt")) == ("Running", 2))
-        for worker in range(2):
-            await world.end_pod(f"kept-2-{worker}", 0)
-        status = await eyes.wait(uid, lambda status: status.get("phase") == "Succeeded")
-        assert status["restarts"] == {"application": 0, "infrastructure": 1, "preemption": 0}
-        await eyes.wait(again, lambda status: status.get("phase") == "Running")
