@@ -15,6 +15,7 @@ from .cluster import CONFIGMAPS, PODS, SERVICES, Cluster
 from .election import Election
 from .errors import ApiError
 from .events import Recorder
+from .headcount import Headcount
 from .job_counts import count_jobs
 from .jobs import JobKey, JobRecord, Jobs
 from .metrics import Metrics
@@ -50,6 +51,7 @@ class Engine:
         )
         self._poller = ProgressPoller(self.jobs, self._pods_of, self._queue.mark, utc_now)
         self._pod_events = PodEventReader(cluster, self.jobs, self._pods_of, self._queue.mark, utc_now)
+        self.headcount = Headcount(cluster, settings.namespaces or (None,), self.jobs, partial(self.take, "DELETED"))
         self._register_metrics()
 
     def take(self, kind: str | None, raw: Mapping[str, Any]) -> None:
@@ -86,6 +88,7 @@ class Engine:
             parts.create_task(self._recorder.run())
             parts.create_task(self._poller.run())
             parts.create_task(self._pod_events.run())
+            parts.create_task(self.headcount.run())
             parts.create_task(self._queue.run())
 
     async def _pass(self, key: JobKey) -> float | None:

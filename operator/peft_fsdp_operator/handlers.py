@@ -13,7 +13,8 @@ import kopf
 
 from peft_fsdp_api import names
 
-from .cluster import JOBS, NODES, Cluster, Credentials, count_requests, find_credentials, open_session
+from .backoff import Endless
+from .cluster import JOBS, NODES, Cluster, Credentials, begin_anew, count_requests, find_credentials, open_session
 from .engine import Engine
 from .errors import ApiError, NotFound, Refused
 from .health import Health
@@ -81,7 +82,8 @@ def _registry(credentials: Credentials, cluster: Cluster, engine: Engine) -> kop
     @kopf.on.login(registry=registry)
     async def log_in(**_: Any) -> kopf.AiohttpSession:
         traces = [count_requests(JOBS, cluster.seen)]
-        session = open_session(credentials, shared=cluster.session.connector, traces=traces)
+        anew = begin_anew(JOBS, engine.headcount.call_for)
+        session = open_session(credentials, cluster.session.connector, traces, [anew])
         return kopf.AiohttpSession(
             server=credentials.server, default_namespace=credentials.namespace, aiohttp_session=session
         )
@@ -100,6 +102,7 @@ def _kopf_settings(settings: Settings) -> kopf.OperatorSettings:
     chosen.queueing.idle_timeout = 0.1
     chosen.watching.chunk_size = 500
     chosen.networking.request_timeout = 30
+    chosen.networking.error_backoffs = Endless()  # otherwise an API server that is away for a minute ends the process
     chosen.scanning.disabled = True
     chosen.posting.enabled = False  # our own recorder posts, after the status was written
     chosen.posting.reporting_component = names.FIELD_MANAGER

@@ -96,15 +96,17 @@ class Jobs:
         return self._records.get(key)
 
     def keep(self, raw: Mapping[str, Any]) -> JobKey:
-        """Take in a version of a job, unless a newer one is known."""
+        """Take in a version of a job, unless a newer one is known, of this job or of one made later with its name."""
         metadata = raw["metadata"]
         key = JobKey(metadata["namespace"], metadata["name"])
         known = self._records.get(key)
+        if known is not None and int(metadata["resourceVersion"]) <= int(known.raw["metadata"]["resourceVersion"]):
+            return key
         if known is None or known.uid != metadata["uid"]:
             self.drop(key)
             self._records[key] = JobRecord(raw)
             self._phases[_phase(raw)] += 1
-        elif int(metadata["resourceVersion"]) > int(known.raw["metadata"]["resourceVersion"]):
+        else:
             self._phases[_phase(known.raw)] -= 1
             known.raw = raw
             self._phases[_phase(raw)] += 1

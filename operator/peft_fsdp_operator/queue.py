@@ -17,6 +17,9 @@ from .errors import ApiError, LeaseLost
 
 K = TypeVar("K", bound=Hashable)
 
+UNREACHABLE_WAIT = 8.0
+"""Seconds: the longest back-off where no answer came. That is the fault of no job, and all wait for its end."""
+
 log = logging.getLogger(__name__)
 
 
@@ -124,7 +127,9 @@ class KeyedQueue(Generic[K]):
         self._again.discard(key)
         count = self._failures.get(key, 0) + 1
         self._failures[key] = count
-        wait = min(self._first_wait * 2 ** min(count - 1, 16), self._longest_wait) * random.uniform(1, 1.2)
+        unreachable = isinstance(error, ApiError) and error.status == 0
+        longest = min(self._longest_wait, UNREACHABLE_WAIT) if unreachable else self._longest_wait
+        wait = min(self._first_wait * 2 ** min(count - 1, 16), longest) * random.uniform(1, 1.2)
         if isinstance(error, ApiError):
             wait = max(wait, error.retry_after or 0)
             log.warning("pass failed, again in %.1f s: %s", wait, error, extra={"job": str(key), "failures": count})

@@ -29,7 +29,7 @@ from .observe import claims_of, is_fenced, node_silence, see_claim, see_status
 from .seen import ClaimSeen, Observed, PodSeen, Words
 from .status_writes import seconds_to_wait
 
-STOPPING: Final = (Phase.RESTARTING, Phase.SUSPENDING)
+STOPPING: Final = (Phase.RESTARTING, Phase.SUSPENDING, Phase.SUSPENDED)
 NODE_INTERVAL: Final = 5.0
 """Seconds between looks at the nodes of pods that do not stop, or are not ready."""
 NODES_MAX: Final = 8
@@ -63,6 +63,7 @@ class Reconciler:
         decision = decide(seen, now)
         if decision.from_absence:
             decision = decide(replace(seen, pods=await self.children.live_pods_of(job)), now)
+        written_at = record.written_at
         try:
             wait = await self._write(key, record, raw, decision, now)
         except Conflict:
@@ -71,7 +72,7 @@ class Reconciler:
         except NotFound:
             self.jobs.drop(key)
             return None
-        if decision.create and record.raw is raw and not await self._is_newest(key, raw):
+        if decision.create and record.written_at == written_at and not await self._is_newest(key, raw):
             return 0.0
         changed = await self._act(job, decision, record, now)
         if changed or decision.status.phase is not before.phase:

@@ -7,19 +7,18 @@ the reflectors, `reconcile` reads them.
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
 from peft_fsdp_api import names
 
+from .backoff import wait_after
 from .cluster import Cluster, Resource
 from .errors import ApiError, Gone
 from .seen import ChildSeen
 
 T = TypeVar("T", bound=ChildSeen)
 SELECTOR = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}"
-LONGEST_WAIT = 30.0
 
 log = logging.getLogger(__name__)
 
@@ -84,9 +83,9 @@ class Reflector(Generic[T]):
                 self._version = "0"
             except ApiError as error:
                 failures += 1
-                wait = min(0.2 * 2 ** min(failures, 10), LONGEST_WAIT) * random.uniform(1, 1.2)
+                wait = max(wait_after(failures), error.retry_after or 0)
                 log.warning("watch of %s: %s; again in %.1f s", self._resource.plural, error, wait)
-                await asyncio.sleep(max(wait, error.retry_after or 0))
+                await asyncio.sleep(wait)
 
     async def _relist(self) -> None:
         """Everything anew; what is not in the list any more is gone."""

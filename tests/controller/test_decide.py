@@ -161,6 +161,22 @@ def test_pods_of_an_older_attempt_are_removed():
     assert [one.name for one in decision.delete] == ["tune-1-0"]
 
 
+def test_a_pod_of_an_older_attempt_that_came_late_is_stopped_before_any_new_one_is_made():
+    decision = look(pod(0, 1), then=status(Phase.PENDING, attempt=2))
+    assert ([one.name for one in decision.delete], decision.create) == (["tune-1-0"], ())
+    decision = look(pod(0, 1, deleted_at=at(30)), then=status(Phase.PENDING, attempt=2))
+    assert (decision.delete, decision.create) == ((), (0, 1))
+
+
+def test_a_pod_that_came_late_during_a_rest_is_gone_before_the_job_goes_on():
+    decision = look(pod(0, 1), then=status(Phase.SUSPENDED))
+    assert ([one.name for one in decision.delete], decision.status.attempt) == (["tune-1-0"], 1)
+    assert look(pod(0, 1, deleted_at=at(30)), then=status(Phase.SUSPENDED)).status.attempt == 1
+    assert look(then=status(Phase.SUSPENDED)).status.attempt == 2
+    rests = look(pod(0, 1), of=job(suspend=True), then=status(Phase.SUSPENDED))
+    assert ([one.name for one in rests.delete], rests.status.phase) == (["tune-1-0"], Phase.SUSPENDED)
+
+
 def test_deadlines_end_the_job_with_what_it_waited_for():
     late = look(waiting(0, "ImagePullBackOff"), pod(1), of=job(startDeadline="1m"), then=status(Phase.STARTING))
     assert late.status.last_failure.reason == Reason.START_DEADLINE_EXCEEDED

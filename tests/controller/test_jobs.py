@@ -30,3 +30,12 @@ def test_jobs_on_their_way_to_running_are_alike():
     for version, (name, phase) in enumerate([("a", None), ("b", "Pending"), ("c", "Starting"), ("d", "Running")]):
         jobs.keep(raw(name, version, phase))
     assert [jobs.alike(phase) for phase in ("Pending", "Starting", "Running", "Failed", None)] == [3, 3, 1, 0, 0]
+
+
+def test_an_old_list_does_not_bring_back_the_job_that_had_the_name_before():
+    jobs = Jobs()
+    jobs.keep(raw("a", 9, uid="new"))
+    jobs.keep(raw("a", 5, "Running", uid="old"))
+    record = jobs.get(JobKey("n", "a"))
+    assert record is not None
+    assert record.uid == "new"

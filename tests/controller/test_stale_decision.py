@@ -79,3 +79,25 @@ async def test_no_pod_is_made_for_a_job_of_which_only_an_old_version_is_known():
     reconciler = Reconciler(Over(), jobs, NoChildren(), None, Metrics(), lambda: now, lambda: None)
     assert await reconciler.reconcile(KEY) == 0.0
     assert jobs.get(KEY) is None
+
+
+class OverMeanwhile:
+    """The API server of a job that has ended; the operator is told while it looks at the claims."""
+
+    def __init__(self, jobs, newest):
+        self.jobs, self.newest = jobs, newest
+
+    async def get(self, resource, *_):
+        if resource is JOBS:
+            return self.newest
+        self.jobs.keep(self.newest)
+        return {"spec": {"accessModes": ["ReadWriteMany"]}}
+
+
+async def test_no_pod_is_made_from_an_old_version_when_a_newer_one_comes_in_during_the_pass():
+    jobs, now = Jobs(), datetime(2026, 1, 1, tzinfo=UTC)
+    status = decide(Observed(parse_job(job("5", 1)), JobStatus(), claims=CLAIMS), now)
+    jobs.keep({**job("5", 1), "status": with_conditions(status, [], now).to_wire()})
+    over = OverMeanwhile(jobs, {**job("6", 1), "status": {"phase": "Succeeded", "attempt": 1}})
+    reconciler = Reconciler(over, jobs, NoChildren(), None, Metrics(), lambda: now, lambda: None)
+    assert await reconciler.reconcile(KEY) == 0.0

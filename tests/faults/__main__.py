@@ -15,12 +15,13 @@ from tests.faults.invariants import complaints
 from tests.faults.planes import faults_plane
 from tests.faults.points import record, try_all
 from tests.faults.random_runs import RandomRuns
-from tests.faults.rules import BROKEN, BUSY, CONFLICT, INVALID, UNAVAILABLE, Drop, Fault, Hang, Kill
+from tests.faults.rules import BROKEN, BUSY, CONFLICT, INVALID, UNAVAILABLE, Drop, Fault, Hang, Kill, Late
 from tests.faults.site import open_plane, open_sites
 from tests.faults.trail import Trail
 
 FAULTS: tuple[Fault, ...] = (
     Kill(), Kill(after=True), CONFLICT, INVALID, BUSY, BROKEN, UNAVAILABLE, Drop(), Drop(after=True), Hang(after=True),
+    Late(2.0), Late(2.0, kill=True),
 )  # fmt: skip
 NAME = "faults-runs"
 LIVES_PER_SITE = 4
@@ -57,10 +58,11 @@ async def _points(flags: argparse.Namespace, folder: Path) -> int:
         async with open_plane(instance, folder) as plane, open_sites(plane, flags.sites) as sites:
             points, plain = await record(sites)
             trials = await try_all(sites, [(point, fault) for point in points for fault in FAULTS])
+            late = {uid for site in sites for uid in site.proxy.late}
         trail = Trail(instance.audit_log)
         trail.read()
     told = [one for trial in trials if (one := trial.complaint(plain[0]))]
-    told += [one for uid in trail.stories for one in complaints(trail.story(uid), {})]
+    told += [one for uid in trail.stories for one in complaints(trail.story(uid), {}, late)]
     print("\n".join([*told, f"{len(points)} writes, {len(trials)} lives with a fault, {len(told)} complaints"]))
     return 1 if told else 0
 

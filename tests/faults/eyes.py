@@ -10,6 +10,13 @@ from peft_fsdp_operator.errors import ApiError
 Status = dict[str, Any]
 
 
+async def until(ready: Callable[[], object], seconds: float = 30) -> None:
+    """Wait for something that nobody tells of."""
+    async with asyncio.timeout(seconds):
+        while not ready():
+            await asyncio.sleep(0.1)
+
+
 class Eyes:
     """The jobs of all namespaces."""
 

@@ -22,7 +22,7 @@ class Outcome:
     left_over: tuple[str, ...]
 
 
-async def live(site: Site, name: str) -> Outcome:
+async def live(site: Site, name: str, patience: float = PATIENCE) -> Outcome:
     """Attempt 1 fails by an error, attempt 2 loses a pod, attempt 3 is suspended, 4 succeeds, ttl clears up."""
     world, eyes = site.world, site.plane.eyes
     workers = {"nodes": 2, "gpusPerNode": 0}
@@ -30,7 +30,7 @@ async def live(site: Site, name: str) -> Outcome:
     uid = (await world.cluster.create(JOBS, site.namespace, body))["metadata"]["uid"]
 
     async def reach(phase: str, attempt: int) -> None:
-        await eyes.wait(uid, lambda one: one.get("phase") == phase and one["attempt"] == attempt, PATIENCE)
+        await eyes.wait(uid, lambda one: one.get("phase") == phase and one["attempt"] == attempt, patience)
 
     await reach("Running", 1)
     await world.end_pod(f"{name}-1-1", 1, "boom")

@@ -1,17 +1,45 @@
-"""The API server itself is stopped, its history compacted, and started again."""
+"""The API server itself is stopped or killed, its history compacted, and started again."""
 
 import asyncio
 import json
+import os
+import signal
 import urllib.request
+from collections.abc import Awaitable, Callable
+
+import aiohttp
 
 from dev.cluster import processes
 from dev.cluster.instance import Cluster, up_control_plane
 from dev.cluster.layout import Layout
 from dev.cluster.record import LOOPBACK, read_record
 
+PATIENCE = 150.0
+"""Seconds; longer than any outage of the tests."""
+
 
 async def stop_apiserver(instance: Cluster) -> None:
     await asyncio.to_thread(processes.stop, Layout(instance.name), "kube-apiserver")
+
+
+async def kill_apiserver(instance: Cluster) -> None:
+    """kill -9: every connection breaks, with requests under way in them."""
+    pid = processes.running_pid(Layout(instance.name).pid_file("kube-apiserver"))
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    await stop_apiserver(instance)
+
+
+async def try_again(
+    request: aiohttp.ClientRequest, handler: Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]]
+) -> aiohttp.ClientResponse:
+    """A middleware for those who do things to jobs: users and kubelets, which are not on trial, come again later."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                return await handler(request)
+            except aiohttp.ClientConnectionError:
+                await asyncio.sleep(0.3)
 
 
 async def start_apiserver(instance: Cluster) -> None:

@@ -16,6 +16,7 @@ from tests.faults.rules import (
     GoneWatch,
     Hang,
     Kill,
+    Late,
     Slow,
     Stale,
 )
@@ -27,6 +28,7 @@ DEEDS: dict[Deed, int] = {
 WRITE_FAULTS: dict[Fault, int] = {
     CONFLICT: 3, INVALID: 2, BUSY: 2, BROKEN: 3, UNAVAILABLE: 2, Drop(): 3, Drop(after=True): 4, Hang(): 1,
     Hang(after=True): 1, Slow(0.5): 3, Kill(): 4, Kill(after=True): 4,
+    Late(1.0): 1, Late(4.0): 1, Late(2.0, kill=True): 2,
 }  # fmt: skip
 WATCH_FAULTS: dict[Fault, int] = {CutWatch(0): 2, CutWatch(3): 3, GoneWatch(): 3, GoneWatch(as_event=False): 2}
 LIST_FAULTS: dict[Fault, int] = {Stale(): 3, BROKEN: 1, BUSY: 1, Slow(0.5): 2}

@@ -5,6 +5,7 @@ event by event. `site` runs one per operator.
 """
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,7 @@ from tests.faults.rules import (
     GoneWatch,
     Hang,
     Kill,
+    Late,
     Rule,
     Slow,
     Stale,
@@ -42,6 +44,10 @@ class FaultProxy:
         self.rules: list[Rule | EverySecond] = []
         self.writes: list[Asked] = []
         """Every write of the operator, in the order of their arrival."""
+        self.late: set[str] = set()
+        """The uids of what requests made that came late."""
+        self._arrival = asyncio.Event()
+        self._deliveries: set[asyncio.Task[None]] = set()
         self._first_lists: dict[str, tuple[int, bytes]] = {}
         self.port = 0
 
@@ -70,7 +76,17 @@ class FaultProxy:
             if connection.transport is not None:
                 connection.transport.abort()
 
+    def let_arrive(self) -> None:
+        """What is on its way for long need not be any longer."""
+        self._arrival.set()
+
+    def forget_lists(self) -> None:
+        """The next answer to each list is the one that `Stale` repeats."""
+        self._first_lists.clear()
+
     async def close(self) -> None:
+        for delivery in self._deliveries:
+            delivery.cancel()
         await self._runner.cleanup()
         await self._session.close()
 
@@ -95,6 +111,8 @@ class FaultProxy:
         if asked.is_write:
             self.writes.append(asked)
         fault = next((rule.fault for rule in self.rules if rule.strikes(asked)), None)
+        if isinstance(fault, Late):
+            return self._hold_back(request, body, asked, fault)
         if fault is not None and not _is_late(fault):
             early = await self._strike(request, fault)
             if early is not None:
@@ -124,6 +142,21 @@ class FaultProxy:
             case GoneWatch(as_event=False):
                 return web.json_response(GONE, status=410)
         return None
+
+    def _hold_back(self, request: web.Request, body: bytes, asked: Asked, fault: Late) -> web.Response:
+        delivery = asyncio.create_task(self._deliver(request, body, asked, fault.seconds))
+        self._deliveries.add(delivery)
+        delivery.add_done_callback(self._deliveries.discard)
+        if fault.kill:
+            self._kill()
+        return _broken(request)
+
+    async def _deliver(self, request: web.Request, body: bytes, asked: Asked, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._arrival.wait(), seconds)
+        answer = await self._forward(request, body, asked, None)
+        if answer.status == 201:
+            self.late.add(json.loads(answer.text or "")["metadata"]["uid"])
 
     async def _forward(self, request: web.Request, body: bytes, asked: Asked, fault: Fault | None) -> web.Response:
         question = request.path_qs

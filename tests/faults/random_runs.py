@@ -81,7 +81,8 @@ class RandomRuns:
     def _judge(self, lives: Sequence[RandomLife]) -> None:
         self._trail.read()
         for life in lives:
-            for complaint in complaints(self._trail.story(life.uid), self._trail.lost_nodes):
+            story, late = self._trail.story(life.uid), life.site.proxy.late
+            for complaint in complaints(story, self._trail.lost_nodes, late):
                 self._violated(life, complaint)
             self._trail.forget(life.uid)
 

@@ -36,6 +36,14 @@ class Kill:
 
 
 @dataclass(frozen=True)
+class Late:
+    """The connection breaks, or the operator is killed; the request is on its way and arrives so much later."""
+
+    seconds: float
+    kill: bool = False
+
+
+@dataclass(frozen=True)
 class Slow:
     """The answer takes its time."""
 
@@ -61,7 +69,7 @@ class GoneWatch:
     as_event: bool = True
 
 
-Fault = Answer | Hang | Drop | Kill | Slow | Stale | CutWatch | GoneWatch
+Fault = Answer | Hang | Drop | Kill | Late | Slow | Stale | CutWatch | GoneWatch
 
 CONFLICT = Answer(409, "Conflict")
 INVALID = Answer(422, "Invalid")

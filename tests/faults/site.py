@@ -12,13 +12,18 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import aiohttp
+
 from dev.cluster.instance import Cluster as Instance
-from peft_fsdp_operator.cluster import Cluster, Credentials, Resource, find_credentials, open_session
-from tests.apiserver.operator.world import World
+from peft_fsdp_operator.cluster import JOBS, Cluster, Credentials, Resource, find_credentials
+from tests.apiserver.operator.world import World, job_body
 from tests.faults.eyes import Eyes
 from tests.faults.forks import Fork, Forks
+from tests.faults.invariants import complaints
 from tests.faults.kubelet import Kubelets
+from tests.faults.outage import PATIENCE, try_again
 from tests.faults.proxy import FaultProxy
+from tests.faults.trail import Trail
 
 VOLUMES = Resource("", "v1", "persistentvolumes", "PersistentVolume", namespaced=False)
 NODES_COUNT = 3
@@ -40,13 +45,15 @@ class Plane:
 class Site:
     """`exits` counts the times that the operator ended by itself."""
 
-    def __init__(self, plane: Plane, flags: tuple[str, ...] = ("--no-election",)) -> None:
+    def __init__(self, plane: Plane, elected: bool) -> None:
         self.plane, self.namespace = plane, f"site-{uuid4().hex[:8]}"
         self.world = World(plane.cluster, self.namespace)
         self.proxy = FaultProxy(plane.credentials, self.kill)
         self.log = plane.folder / f"{self.namespace}.log"
         self.kills = self.exits = 0
-        self._flags, self._fork, self._killed = flags, None, False
+        lease = ("--lease-namespace", self.namespace, "--identity", self.namespace)
+        self._flags = lease if elected else ("--no-election",)
+        self._fork, self._killed = None, False
 
     async def open(self) -> None:
         await self.proxy.start()
@@ -74,6 +81,24 @@ class Site:
             self.kills += 1
             self._fork.send(signal.SIGKILL)
 
+    async def submit(self, name: str = "tune", nodes: int = 2, **spec: Any) -> str:
+        """A job without GPUs; its uid."""
+        body = job_body(name, nodes, **spec)
+        body["spec"]["workers"] = {"nodes": nodes, "gpusPerNode": 0}
+        return str((await self.world.cluster.create(JOBS, self.namespace, body))["metadata"]["uid"])
+
+    async def until_no_pods(self, name: str = "tune") -> None:
+        """Asked of the API server: there is none of this job."""
+        async with asyncio.timeout(30):
+            while await self.world.pods(name):
+                await asyncio.sleep(0.1)
+
+    def judge(self, uid: str) -> list[str]:
+        """What is wrong in the story of one job."""
+        trail = Trail(self.plane.instance.audit_log)
+        trail.read()
+        return complaints(trail.story(uid), trail.lost_nodes, self.proxy.late)
+
     async def _keep_running(self) -> None:
         while True:
             self._killed = False
@@ -99,11 +124,20 @@ async def _make_claim(world: World) -> None:
         assert answer.status == 201, await answer.text()
 
 
+def _open_session(credentials: Credentials) -> aiohttp.ClientSession:
+    """With a name of its own, not to be taken for the operator in the audit log."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=credentials.tls or True),
+        headers={"User-Agent": "tests"},
+        timeout=aiohttp.ClientTimeout(total=PATIENCE),
+        middlewares=(try_again,),
+    )
+
+
 @asynccontextmanager
 async def open_plane(instance: Instance, folder: Path) -> AsyncIterator[Plane]:
     credentials = find_credentials({**os.environ, "KUBECONFIG": str(instance.kubeconfig)})
-    session, forks = open_session(credentials), Forks()
-    session.headers["User-Agent"] = "tests"  # not to be taken for the operator in the audit log
+    session, forks = _open_session(credentials), Forks()
     cluster = Cluster(session, credentials.server)
     kubelets, eyes = Kubelets(cluster), Eyes(cluster)
     parts = []
@@ -123,11 +157,12 @@ async def open_plane(instance: Instance, folder: Path) -> AsyncIterator[Plane]:
 
 
 @asynccontextmanager
-async def open_sites(plane: Plane, count: int) -> AsyncIterator[list[Site]]:
+async def open_sites(plane: Plane, count: int, elected: bool = False) -> AsyncIterator[list[Site]]:
+    """With `elected` their operators need a lease to work."""
     sites: list[Site] = []
     try:
         for _ in range(count):
-            sites.append(Site(plane))
+            sites.append(Site(plane, elected))
             await sites[-1].open()
         yield sites
     finally:

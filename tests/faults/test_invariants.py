@@ -1,5 +1,7 @@
 """Each invariant tells a story that breaks it from one that does not."""
 
+from dataclasses import replace
+
 from tests.faults.invariants import STATUS, asked_twice, complaints, made_twice
 from tests.faults.trail import Write
 
@@ -7,8 +9,8 @@ LABEL = "training.peft-fsdp.io/attempt"
 JOB = "peftfsdpjobs"
 
 
-def pod(version, attempt, verb="create", resource="pods", grace=None, node="node-1"):
-    metadata = {"name": f"tune-{attempt}-0", "uid": f"pod-{attempt}", "labels": {LABEL: str(attempt)}}
+def pod(version, attempt, verb="create", resource="pods", grace=None, node="node-1", uid=None):
+    metadata = {"name": f"tune-{attempt}-0", "uid": uid or f"pod-{attempt}", "labels": {LABEL: str(attempt)}}
     if grace is not None:
         metadata |= {"deletionTimestamp": "soon", "deletionGracePeriodSeconds": grace}
     return write(version, verb, resource, {"metadata": metadata, "spec": {"nodeName": node}})
@@ -22,8 +24,9 @@ def status(version, phase, attempt=1, restarts=0, generation=1, before=None):
     return write(version, "patch", STATUS, {"metadata": metadata, "spec": spec, "status": told}, before)
 
 
-def write(version, verb, resource, content, before=None):
-    return Write(version, f"{version:03}", verb, resource, True, before, content)
+def write(version, verb, resource, content, before=None, time=None):
+    time = f"2026-11-25T10:{version // 60:02}:{version % 60:02}Z" if time is None else time
+    return Write(version, time, verb, resource, True, before, content)
 
 
 FIRST = [status(1, "Pending"), pod(2, 1), status(3, "Running")]
@@ -38,13 +41,13 @@ def test_a_restart_that_waits_for_the_old_pods_is_fine():
 
 def test_two_attempts_at_once_are_told():
     assert "while tune-1-0 was there" in complaints([*STOPPED, *SECOND], {})[0]
-    assert "while tune-1-0 was there" in complaints([*STOPPED, *SECOND], {"node-1": "999"})[0]
+    assert "while tune-1-0 was there" in complaints([*STOPPED, *SECOND], {"node-1": "2026-11-25T11"})[0]
 
 
 def test_a_pod_on_a_node_that_is_gone_does_not_count_once_it_was_told_to_stop():
-    assert complaints([*STOPPED, *SECOND], {"node-1": "006"}) == []
+    assert complaints([*STOPPED, *SECOND], {"node-1": "2026-11-25T10:00:06Z"}) == []
     running = [*FIRST, status(4, "Restarting", restarts=1), *SECOND]
-    assert len(complaints(running, {"node-1": "006"})) == 1
+    assert len(complaints(running, {"node-1": "2026-11-25T10:00:06Z"})) == 1
 
 
 def test_attempts_that_nobody_paid_for_are_told():
@@ -63,6 +66,30 @@ def test_a_terminal_phase_that_is_left_is_told():
         "the terminal phase Succeeded became Running"
     ]
     assert "after the job had ended" in complaints([status(1, "Pending"), status(2, "Failed"), pod(3, 1)], {})[0]
+
+
+ENDED = [status(1, "Pending"), status(2, "Succeeded")]
+LATE = pod(9, 1, uid="late")
+
+
+def test_a_pod_that_came_late_is_fine_where_it_is_told_to_stop_at_once():
+    stopped = [*ENDED, LATE, pod(12, 1, "delete", grace=30, uid="late")]
+    assert complaints(stopped, {}, {LATE.uid}) == []
+    assert "made after" in complaints(stopped, {})[0]
+    assert "was left alone" in complaints([*ENDED, LATE], {}, {LATE.uid})[0]
+    assert "was left alone" in complaints([*ENDED, LATE, pod(40, 1, "delete", grace=30, uid="late")], {}, {LATE.uid})[0]
+
+
+def test_a_pod_of_an_older_attempt_that_came_late_is_no_second_attempt():
+    stops = pod(10, 1, "delete", grace=0, uid="late")
+    assert complaints([*STOPPED, GONE, *SECOND, LATE, stops], {}, {LATE.uid}) == []
+    assert "was left alone" in complaints([*STOPPED, GONE, *SECOND, LATE], {}, {LATE.uid})[0]
+
+
+def test_a_request_that_the_api_server_had_before_the_end_came_late():
+    overtaken = replace(LATE, time=status(1, "Pending").time)
+    assert complaints([*ENDED, overtaken, pod(12, 1, "delete", grace=30, uid="late")], {}) == []
+    assert "was left alone" in complaints([*ENDED, overtaken], {})[0]
 
 
 def test_a_generation_that_goes_back_is_told():

@@ -1,19 +1,17 @@
-"""Watches that break, histories that are gone, old lists, slow answers, and an API server that is away for a while."""
+"""Watches that break, histories that are gone, old lists, slow answers."""
 
 import asyncio
 
 import pytest
 
 from peft_fsdp_operator.cluster import JOBS
-from tests.apiserver.operator.world import job_body
+from tests.faults.eyes import until
 from tests.faults.life import live
-from tests.faults.outage import compact, start_apiserver, stop_apiserver
 from tests.faults.rules import CutWatch, GoneWatch, Match, Rule, Slow, Stale
 from tests.faults.site import open_sites
 
 pytestmark = pytest.mark.apiserver
 
-OUTAGE_SECONDS = 15
 ALWAYS = 10**6
 WATCHED = ("pods", "services", "configmaps", "peftfsdpjobs")
 MANY_CUTS = [
@@ -41,34 +39,32 @@ async def test_broken_watches_and_old_lists_change_nothing_about_the_end(plane):
         wanted, *outcomes = await asyncio.gather(live(quiet, "quiet"), *(live(site, "troubled") for site in sites))
     assert {name: outcome for name, outcome in zip(troubles, outcomes, strict=True) if outcome != wanted} == {}
     assert [name for name, rules in troubles.items() if not any(rule.struck for rule in rules)] == []
+    assert sum(site.exits for site in sites) == 0
 
 
-async def test_what_happens_while_the_api_server_is_away_is_seen_when_it_is_back(plane):
-    """A pod and a job vanish while the operator is cut off; then its place in the history is gone as well."""
-    async with open_sites(plane, 1) as (site,):
-        world, eyes = site.world, plane.eyes
-        uid = await submit(site, "kept")
-        removed = await submit(site, "removed")
-        for one in (uid, removed):
-            await eyes.wait(one, lambda status: status.get("phase") == "Running")
-        await site.proxy.refuse()
-        await world.remove_by_force("kept-1-0")
-        await world.delete(JOBS, "removed")
-        await stop_apiserver(plane.instance)
-        await compact(plane.instance)
-        await asyncio.sleep(OUTAGE_SECONDS)
-        await start_apiserver(plane.instance)
-        await site.proxy.listen()
-        again = await submit(site, "removed")
-        await eyes.wait(uid, lambda status: (status.get("phase"), status.get("attempt")) == ("Running", 2))
-        for worker in range(2):
-            await world.end_pod(f"kept-2-{worker}", 0)
-        status = await eyes.wait(uid, lambda status: status.get("phase") == "Succeeded")
-        assert status["restarts"] == {"application": 0, "infrastructure": 1, "preemption": 0}
-        await eyes.wait(again, lambda status: status.get("phase") == "Running")
+async def test_a_job_that_is_deleted_while_the_history_is_gone_is_forgotten(plane):
+    """Told by an event or by the code of the answer; the operator lives on and serves the other jobs."""
+    async with open_sites(plane, 2) as sites:
+        await asyncio.gather(
+            *(_delete_unseen(site, as_event) for site, as_event in zip(sites, (True, False), strict=True))
+        )
 
 
-async def submit(site, name):
-    body = job_body(name)
-    body["spec"]["workers"] = {"nodes": 2, "gpusPerNode": 0}
-    return (await site.world.cluster.create(JOBS, site.namespace, body))["metadata"]["uid"]
+async def _delete_unseen(site, as_event):
+    uids = [await site.submit(name) for name in ("kept", "deleted")]
+    for uid in uids:
+        await site.plane.eyes.wait(uid, lambda status: status.get("phase") == "Running")
+    gone = Rule(Match("watch", "peftfsdpjobs"), GoneWatch(as_event))
+    site.proxy.rules = [gone]
+    await site.proxy.refuse()
+    await site.world.delete(JOBS, "deleted")
+    await site.proxy.listen()
+    await until(lambda: any("/deleted" in line for line in _forgotten(site)))
+    for worker in range(2):
+        await site.world.end_pod(f"kept-1-{worker}", 0)
+    await site.plane.eyes.wait(uids[0], lambda status: status.get("phase") == "Succeeded")
+    assert (gone.struck, site.exits, len(_forgotten(site))) == (1, 0, 1)
+
+
+def _forgotten(site):
+    return [line for line in site.log.read_text().splitlines() if "deleted unnoticed" in line]

@@ -3,6 +3,7 @@
 from .client import Cluster, Request
 from .credentials import Credentials, find_credentials
 from .foreign_requests import count_requests
+from .lost_place import begin_anew
 from .resources import CLAIMS, CONFIGMAPS, EVENTS, JOBS, LEASES, NODES, PODS, RIGHTS, SERVICES, Resource
 from .session import open_session
 
@@ -20,6 +21,7 @@ __all__ = [
     "Credentials",
     "Request",
     "Resource",
+    "begin_anew",
     "count_requests",
     "find_credentials",
     "open_session",

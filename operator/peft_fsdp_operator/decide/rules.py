@@ -76,7 +76,8 @@ def _when_finished(seen: Observed, status: JobStatus, now: datetime) -> Decision
 
 def _when_stopping(seen: Observed, status: JobStatus, now: datetime) -> Decision | None:
     """Between two attempts, or before a rest: nothing begins before every old pod is gone or its node is fenced."""
-    if status.phase not in (Phase.RESTARTING, Phase.SUSPENDING):
+    resumes = status.phase is Phase.SUSPENDED and not seen.job.spec.suspend
+    if status.phase not in (Phase.RESTARTING, Phase.SUSPENDING) and not resumes:
         return None
     remaining = [pod for pod in seen.pods if not (pod.is_stopping and pod.node in seen.fenced_nodes)]
     if not remaining:

@@ -102,7 +102,7 @@ def carry_on(seen: Observed, status: JobStatus, now: datetime) -> Decision:
         moved,
         reason,
         message,
-        delete=tuple(pod for pod in seen.pods if pod.attempt < status.attempt and not pod.is_stopping),
+        delete=_of_older_attempts(seen, status),
         shared=Shared.ENSURE,
         look_again=_next_look(pods, refusal, now),
         notice=_notice(status, moved),
@@ -132,18 +132,26 @@ def _create_missing(seen: Observed, status: JobStatus, now: datetime) -> Decisio
     there = {pod.worker for pod in pods}
     missing = tuple(worker for worker in range(nodes) if worker not in there)
     refusal = _refusal(seen, status)
-    held = refusal is not None and now < refusal.retry_at
+    old = _of_older_attempts(seen, status)
+    held = bool(old) or (refusal is not None and now < refusal.retry_at)
     asks = changed(status, waiting=find_waiting(pods, refusal, seen.pod_words), workers=count(seen, status))
     return Decision(
         asks,
         asks.waiting.reason if asks.waiting else "CreatingPods",
         asks.waiting.message if asks.waiting else f"attempt {status.attempt}: its {nodes} pods are being made",
         create=() if held else missing,
+        delete=old,
         shared=Shared.LEAVE if held else Shared.ENSURE,
         look_again=refusal.retry_at if held and refusal else None,
         is_stuck=is_hopeless(asks.waiting),
         notice=_notice(seen.status, asks),
     )
+
+
+def _of_older_attempts(seen: Observed, status: JobStatus) -> tuple[PodSeen, ...]:
+    """Pods that run and should not: the request that made them came late to the API server, after their attempt had
+    ended. They are told to stop before any pod of this attempt is made."""
+    return tuple(pod for pod in seen.pods if pod.attempt < status.attempt and not pod.is_stopping)
 
 
 def _refusal(seen: Observed, status: JobStatus) -> Refusal | None:

@@ -1,0 +1,36 @@
+"""Tells when kopf's view of the jobs began anew, and keeps its watch alive where the API server lost its place in it.
+
+kopf lists again where a watch ends with an event of code 410, but takes an answer with that code for an error that
+ends the operator. Neither it nor a watch without a place tells of what was deleted meanwhile: `headcount` finds that.
+"""
+
+from collections.abc import Callable
+
+import aiohttp
+
+from .resources import Resource
+from .session import Handler
+
+GONE = 410
+PLACE = "resourceVersion"
+
+
+def begin_anew(resource: Resource, began: Callable[[], None]) -> aiohttp.ClientMiddlewareType:
+    """A middleware for kopf's session. A watch whose place is gone is asked for again without one: the API server
+    then begins with everything that there is."""
+
+    async def repeat(request: aiohttp.ClientRequest, handler: Handler) -> aiohttp.ClientResponse:
+        response = await handler(request)
+        if not request.url.path.endswith(f"/{resource.plural}"):
+            return response
+        watches = request.url.query.get("watch") == "true"
+        if watches and response.status == GONE and PLACE in request.url.query:
+            response.release()
+            request.url = request.url.without_query_params(PLACE)
+            response = await handler(request)
+            began()
+        elif not watches and "continue" not in request.url.query:
+            began()
+        return response
+
+    return repeat
