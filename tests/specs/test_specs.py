@@ -13,7 +13,7 @@ VALID = Answer(201, "")
 
 
 @pytest.mark.apiserver
-async def test_the_api_server_and_the_operator_agree_on_every_spec(api_server):  # noqa: F811 - the fixture
+async def test_the_api_server_and_the_operator_agree_on_every_spec(api_server):
     report = await run(api_server, (generate(seed) for seed in SEEDS))
     assert report.complaints == []
     assert min(report.valid, report.invalid) > len(SEEDS) // 5
