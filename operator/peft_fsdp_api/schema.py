@@ -54,7 +54,7 @@ class ApiModel(BaseModel):
         """The API server drops nulls of fields that are not nullable, and none of ours is; unknown fields it refuses,
         null or not."""
         if isinstance(data, Mapping):
-            known = {name for alias, field in cls.model_fields.items() for name in (alias, field.alias)}
+            known = {field.alias for field in cls.model_fields.values()}
             return {key: value for key, value in data.items() if value is not None or key not in known}
         return data
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from peft_fsdp_api.crd import UNSEEN
 from peft_fsdp_api.names import API_VERSION, KIND
 from peft_fsdp_api.progress import Stage
 from peft_fsdp_api.reasons import Reason
@@ -62,9 +63,9 @@ def states() -> list[State]:
     training = next(one.object for one in found if one.name == "training")
     changed = {**training, "metadata": {**training["metadata"], "generation": 2}}
     deleted = {**training, "metadata": {**training["metadata"], "deletionTimestamp": "2026-11-22T12:00:00Z"}}
-    new = {key: value for key, value in training.items() if key != "status"}
+    new = {**training, "status": UNSEEN}
     return [
-        State("new", new, "Current"),
+        State("new", new, "InProgress"),
         *found,
         State("changed", changed, "InProgress"),
         State("deleted", deleted, "Terminating"),

@@ -11,7 +11,7 @@ local function is(kind)
   return false
 end
 
-if obj.status == nil or obj.status.observedGeneration == nil then
+if obj.status == nil or (obj.status.observedGeneration or -1) < 0 then
   health.status = "Progressing"
   health.message = "The operator has not seen the job yet"
   return health
