@@ -57,11 +57,13 @@ check: lint types imports unit  ## the fast part: format, lint, types, import ru
 generate: install  ## regenerate CRD, reference, chart schema, install.yaml and golden files
 	$(BIN)/python -m peft_fsdp_api.generate
 	$(BIN)/python -m dev.chart
+	$(BIN)/python -m dev.gitops.argocd
 	$(BIN)/python -m tests.golden
 
 verify: install  ## fail if a generated file is not what its source makes
 	$(BIN)/python -m peft_fsdp_api.generate --check
 	$(BIN)/python -m dev.chart --check
+	$(BIN)/python -m dev.gitops.argocd --check
 	$(BIN)/python -m tests.golden --check
 
 .PHONY: test test-slow test-apiserver test-cluster

@@ -21,6 +21,9 @@ MUTABLE: Final = frozenset(
     }
 )
 
+# What the API server shows until the operator has written: kstatus takes a job without a status for a finished one.
+UNSEEN: Final = {"observedGeneration": -1}
+
 _NOT_STARTED: Final = (
     "!has(self.spec) || !has(oldSelf.spec) || "
     "!has(oldSelf.status) || !has(oldSelf.status.attempt) || oldSelf.status.attempt < 1"
@@ -100,7 +103,7 @@ def job_schema() -> Schema:
             "kind": {"type": "string", "description": f"Kind of the object: {names.KIND}."},
             "metadata": {"type": "object"},  # the API server allows no description here and has its own
             "spec": structural(spec_tree(), "spec"),
-            "status": structural(inline_schema(JobStatus), "status"),
+            "status": {**structural(inline_schema(JobStatus), "status"), "default": UNSEEN},
         },
         VALIDATIONS: [*_name_rules(), *_immutability_rules()],
     }

@@ -51,9 +51,11 @@ class ApiModel(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _null_is_absent(cls, data: Any) -> Any:
-        """The API server drops nulls of fields that are not nullable, and none of ours is."""
+        """The API server drops nulls of fields that are not nullable, and none of ours is; unknown fields it refuses,
+        null or not."""
         if isinstance(data, Mapping):
-            return {key: value for key, value in data.items() if value is not None}
+            known = {field.alias for field in cls.model_fields.values()}
+            return {key: value for key, value in data.items() if value is not None or key not in known}
         return data
 
     def to_wire(self) -> dict[str, Any]:

@@ -227,7 +227,7 @@ class JobStatus(ApiModel):
     """What the operator saw."""
 
     observed_generation: int | None = None
-    """Generation of the spec this status belongs to."""
+    """Generation of the spec this status belongs to; -1 before the operator has seen the job."""
     phase: Phase | None = None
     """Pending, Queued, Starting, Running, Restarting, Suspending, Suspended, Succeeded or Failed."""
     attempt: int = 0

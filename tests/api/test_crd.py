@@ -29,8 +29,13 @@ def test_names_and_version() -> None:
     assert VERSION["subresources"] == {"status": {}}
 
 
-def test_there_are_no_defaults_in_the_schema() -> None:
-    assert [path for path, node in nodes(SCHEMA, "") if "default" in node] == []
+def test_there_are_no_defaults_in_the_spec() -> None:
+    assert [path for path, node in nodes(SPEC, "spec") if "default" in node] == []
+
+
+def test_a_job_that_nobody_has_seen_says_so() -> None:
+    defaults = {path: node["default"] for path, node in nodes(SCHEMA, "") if "default" in node}
+    assert defaults == {".status": {"observedGeneration": -1}}
 
 
 def test_what_a_user_writes_is_bounded() -> None:

@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 import pytest
+from pydantic import ValidationError
 
 from peft_fsdp_api.schema import ApiModel, Problem, Rule, broken_rules, cel_expression, cel_message
 
@@ -21,6 +22,7 @@ class Tree(ApiModel):
     leaf: Leaf = Leaf()
     leaves: list[Leaf] = []
     grown: bool = False
+    grown_up: bool = False
 
     RULES: ClassVar = (
         Rule(
@@ -80,3 +82,10 @@ def test_broken_rules_name_field_and_values() -> None:
 
 def test_null_is_absent() -> None:
     assert Tree.model_validate({"name": "oak", "leaf": None, "leaves": None}) == Tree(name="oak")
+
+
+@pytest.mark.parametrize("name", ["colour", "grown_up"])
+def test_an_unknown_field_is_refused_though_it_is_null(name: str) -> None:
+    """As the API server does; a field in Python's spelling is unknown on the wire."""
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        Tree.model_validate({"name": "oak", name: None}, by_alias=True, by_name=False)

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from peft_fsdp_api.crd import MUTABLE, job_schema
+from dev.gitops.verdict import kstatus
+from peft_fsdp_api.crd import MUTABLE, UNSEEN, job_schema
 from peft_fsdp_api.job import JobSpec
 from tests.api.cases import EXAMPLES, Case, invalid_cases, merged, minimal_job, valid_cases
 from tests.apiserver.conftest import Kubectl
@@ -135,14 +136,23 @@ def test_a_section_cannot_be_removed_from_a_started_job(dry_kubectl: Kubectl, jo
 @pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_applying_twice_changes_nothing(kubectl: Kubectl, example: Any) -> None:
     apply = ("apply", "--server-side", "-f", str(example), "-o", "json")
-    first, second = (json.loads(kubectl(*apply).stdout)["metadata"] for _ in range(2))
-    assert first["generation"] == second["generation"] == 1
-    assert first["resourceVersion"] == second["resourceVersion"]
+    first, second, third = (json.loads(kubectl(*apply).stdout) for _ in range(3))
+    assert first["metadata"]["generation"] == second["metadata"]["generation"] == 1
+    assert (first["spec"], first["status"]) == (second["spec"], second["status"])
+    # The default of the status is stored with the second write of whatever kind; an operator would have been faster.
+    assert second["metadata"]["resourceVersion"] == third["metadata"]["resourceVersion"]
 
 
 def test_the_api_server_adds_no_defaults(kubectl: Kubectl) -> None:
     result = kubectl("create", "-f", "-", "-o", "json", input=json.dumps(minimal_job()))
     assert json.loads(result.stdout)["spec"] == minimal_job()["spec"]
+
+
+def test_a_job_that_no_operator_has_seen_says_so(kubectl: Kubectl) -> None:
+    """kstatus, which Flux waits by, takes an object without a status for one that is done."""
+    created = json.loads(kubectl("create", "-f", "-", "-o", "json", input=json.dumps(minimal_job())).stdout)
+    assert created["status"] == UNSEEN
+    assert kstatus([created]) == ["InProgress"]
 
 
 def field_names(node: dict[str, Any]) -> set[str]:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from peft_fsdp_api.crd import UNSEEN
+from peft_fsdp_api.names import API_VERSION, KIND
 from peft_fsdp_api.progress import Stage
 from peft_fsdp_api.reasons import Reason
 from peft_fsdp_api.schema import Problem
@@ -16,6 +18,13 @@ from tests.controller.builders import NOW, ended, failed, job, pod, running, see
 
 UNSCHEDULED = Words("Unschedulable", "0/4 nodes are available: 4 Insufficient nvidia.com/gpu.")
 HANGS = Pulse(NOW - timedelta(hours=2), NOW, rank=5, worker=0, stages=frozenset([Stage.TRAIN]))
+METADATA = {"name": "tune", "namespace": "team", "generation": 1}
+WRITTEN = {
+    "model": {"source": "org/model"},
+    "dataset": {"source": "org/data"},
+    "workers": {"nodes": 2, "gpusPerNode": 8},
+    "output": {"claim": "models"},
+}
 
 
 @dataclass(frozen=True)
@@ -30,6 +39,7 @@ class State:
 def states() -> list[State]:
     """Every state, in the order of a job's life."""
     rest = job(suspend=True)
+    resting = {**WRITTEN, "suspend": True}
     decisions = [
         ("pending", decide(seen(then=JobStatus()), NOW), "InProgress"),
         ("starting", decide(seen(pod(0), pod(1), then=status(Phase.STARTING)), NOW), "InProgress"),
@@ -46,11 +56,20 @@ def states() -> list[State]:
         ("failed", decide(seen(failed(0, Reason.DATASET_INVALID), running(1)), NOW), "Failed"),
         ("invalid", report_invalid(JobStatus(), 1, [Problem("spec.lora.rank", "must be 1 or more")]), "Failed"),
     ]
-    found = [State(name, _object(decision), verdict) for name, decision, verdict in decisions]
+    found = [
+        State(name, _object(decision, resting if name in ("suspending", "suspended") else WRITTEN), verdict)
+        for name, decision, verdict in decisions
+    ]
     training = next(one.object for one in found if one.name == "training")
     changed = {**training, "metadata": {**training["metadata"], "generation": 2}}
     deleted = {**training, "metadata": {**training["metadata"], "deletionTimestamp": "2026-11-22T12:00:00Z"}}
-    return [*found, State("changed", changed, "InProgress"), State("deleted", deleted, "Terminating")]
+    new = {**training, "status": UNSEEN}
+    return [
+        State("new", new, "InProgress"),
+        *found,
+        State("changed", changed, "InProgress"),
+        State("deleted", deleted, "Terminating"),
+    ]
 
 
 def _starting(first: Any) -> Decision:
@@ -58,10 +77,12 @@ def _starting(first: Any) -> Decision:
 
 
 def _running(stage: str, pulse: Pulse | None = None) -> Decision:
-    report = LauncherReport(1, ProgressStatus(stage=stage), None, pulse)
+    progress = ProgressStatus(stage=stage, step=1240, total_steps=5000, summary="1240/5000", remaining="1h12m")
+    progress = progress if stage == "train" else ProgressStatus(stage=stage)
+    report = LauncherReport(1, progress, None, pulse)
     return decide(seen(running(0), running(1), report=report), NOW)
 
 
-def _object(decision: Decision) -> dict[str, Any]:
-    written = job().to_wire()
-    return {**written, "status": with_conditions(decision, [], NOW).to_wire()}
+def _object(decision: Decision, spec: dict[str, Any]) -> dict[str, Any]:
+    status = with_conditions(decision, [], NOW).to_wire()
+    return {"apiVersion": API_VERSION, "kind": KIND, "metadata": METADATA, "spec": spec, "status": status}

@@ -2,12 +2,12 @@
 
 import sys
 
-from tests.golden.rendered import FOLDER, golden_files
+from tests.golden.rendered import golden_files, present_files
 
 
 def main() -> int:
     wanted = dict(golden_files())
-    left_over = set(FOLDER.glob("*.yaml")) - set(wanted)
+    left_over = present_files() - set(wanted)
     if "--check" not in sys.argv[1:]:
         for path, text in wanted.items():
             path.write_text(text)

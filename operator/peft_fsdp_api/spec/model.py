@@ -5,13 +5,13 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import Field
 
 from ..schema import ApiModel, Rule
-from ..text import Described, Text
+from ..text import VISIBLE, Described, Text
 
 HUB_ID_PATTERN: Final = r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)?"
 Source = Annotated[
     str,
     Field(max_length=512),
-    Text(rf"/[^\s]+|{HUB_ID_PATTERN}", "a Hub id such as meta-llama/Llama-3.1-8B, or an absolute path"),
+    Text(rf"/{VISIBLE}+|{HUB_ID_PATTERN}", "a Hub id such as meta-llama/Llama-3.1-8B, or an absolute path"),
 ]
 ModuleName = Annotated[
     str,

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from ..schema import ApiModel, Rule
-from ..text import Text
+from ..text import VISIBLE, Text
 from .model import HUB_ID_PATTERN
 
 ObjectName = Annotated[
@@ -27,7 +27,7 @@ RelativePath = Annotated[
 ]
 HubId = Annotated[str, Field(max_length=256), Text(HUB_ID_PATTERN, "a name on the Hub such as my-org/my-adapter")]
 WebAddress = Annotated[
-    str, Field(max_length=512), Text(r"https?://[^\s]+", "an address such as https://hub.example.com")
+    str, Field(max_length=512), Text(rf"https?://{VISIBLE}+", "an address such as https://hub.example.com")
 ]
 
 

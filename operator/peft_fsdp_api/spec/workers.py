@@ -7,7 +7,7 @@ from pydantic import Field
 from ..names import RESERVED_VOLUME_PREFIX
 from ..quantity import Quantity
 from ..schema import ApiModel, Rule
-from ..text import Keyed, Text
+from ..text import VISIBLE, Keyed, Text
 from .output import ObjectName
 from .pod import (
     LABEL_KEY,
@@ -29,6 +29,8 @@ GpuResource = Annotated[
     Text(r"[a-z0-9.-]+/[A-Za-z0-9._-]+", "the name of an extended resource such as nvidia.com/gpu"),
 ]
 
+ImageName = Annotated[str, Field(max_length=512), Text(rf"{VISIBLE}+", "the name of an image without blanks")]
+
 
 class WorkersSpec(ApiModel):
     """Number and shape of the pods; one pod per node."""
@@ -45,7 +47,7 @@ class WorkersSpec(ApiModel):
     """CPU and memory of each pod."""
     shared_memory: Quantity | None = None
     """Size of /dev/shm; 16Gi with GPUs and 1Gi without by default. It counts against the memory limit."""
-    image: Annotated[str, Field(max_length=512), Text(r"[^\s]+", "the name of an image without blanks")] | None = None
+    image: ImageName | None = None
     """Trainer image; the one the operator was installed with by default."""
     node_selector: Labels = {}
     """Labels a node must have; any node by default."""
