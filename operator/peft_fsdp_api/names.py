@@ -54,6 +54,7 @@ ADAPTER_DIRECTORY: Final = "adapter"
 MERGED_DIRECTORY: Final = "merged"
 CHECKPOINTS_DIRECTORY: Final = "checkpoints"
 OWNER_FILE: Final = ".peft-fsdp-job.json"
+ATTEMPT_FILE: Final = ".peft-fsdp-attempt.json"
 
 ENV_MASTER_ADDR: Final = "MASTER_ADDR"
 ENV_MASTER_PORT: Final = "MASTER_PORT"

@@ -39,6 +39,7 @@ class Reason(StrEnum):
     APPLICATION_ERROR = "ApplicationError"
     NO_PROGRESS = "NoProgress"
     PREEMPTED = "Preempted"
+    SUPERSEDED = "Superseded"
     NODE_LOST = "NodeLost"
     POD_DELETED = "PodDeleted"
     DISRUPTED = "Disrupted"
@@ -113,6 +114,11 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
         "Look at the named rank's pod and node; raise spec.stallTimeout if the work is only slow.",
     ),
     Reason.PREEMPTED: ReasonFacts(76, Budget.PREEMPTION, "The run was asked to stop and saved its state."),
+    Reason.SUPERSEDED: ReasonFacts(
+        78,
+        Budget.NONE,
+        "Nothing is lost: a newer attempt of this job goes on in the same output, and this one left it alone.",
+    ),
     Reason.QUANTIZATION_SELF_CHECK: ReasonFacts(
         77,
         Budget.NONE,

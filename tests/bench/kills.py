@@ -111,12 +111,12 @@ class Job:
         return sorted(_step(marker.parent) for marker in self.checkpoints.glob("step-*/committed.json"))
 
     def uncommitted(self) -> list[int]:
-        committed = self.committed()
-        return [step for step in map(_step, self.checkpoints.glob("step-*")) if step not in committed]
+        """Steps whose checkpoint was begun and is not, or not yet, complete."""
+        return [_step(begun) for begun in self.checkpoints.glob(".step-*.partial-*")]
 
 
 def _step(folder: Path) -> int:
-    return int(folder.name.removeprefix("step-"))
+    return int(folder.name.lstrip(".").removeprefix("step-").partition(".")[0])
 
 
 class _Verifier:

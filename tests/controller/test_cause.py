@@ -30,6 +30,7 @@ def cause(*pods, missing=None):
         ([running(0, deleted_at=at(120)), failed(1, R.LOST_PEER, 2)], R.POD_DELETED, 0),
         ([failed(0, R.PREEMPTED, 2, deleted_at=at(120)), failed(1, R.PREEMPTED, 1)], R.POD_DELETED, 0),
         ([ended(0, 143), failed(1, R.LOST_PEER, 5)], R.LOST_PEER, 1),
+        ([failed(0, R.SUPERSEDED, 1), failed(1, R.APPLICATION_ERROR, 9)], R.APPLICATION_ERROR, 1),
         ([ended(0, 1, "boom")], R.APPLICATION_ERROR, 0),
         ([ended(0, 66)], R.DATASET_INVALID, 0),
         ([ended(0, 99, "who knows")], R.APPLICATION_ERROR, 0),

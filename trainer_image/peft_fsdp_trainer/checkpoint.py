@@ -45,7 +45,8 @@ ADAPTER_FOLDER: Final = "adapter"
 class Snapshot:
     """The state of one step, copied: the training goes on while it is written."""
 
-    folder: Path
+    place: Path
+    """The folder it becomes."""
     facts: dict[str, Any]
     tensors: dict[str, Any]
     """This rank's shards on the host."""
@@ -86,9 +87,9 @@ class Checkpoints:
             adapter = gather_adapter(trainee.trained, keep=self._ranks.is_first)
             tensors = self._stager.stage(trainee.tensors())
             assert isinstance(tensors, dict)
-            folder, random = self._folders.of_step(trainee.position.step), _random_state(self._ranks.device)
+            place, random = self._folders.of_step(trainee.position.step), _random_state(self._ranks.device)
             facts = self._facts(trainee)
-            snapshot = Snapshot(folder, facts, tensors, random, adapter, trainee.cursor, trainee.skeleton)
+            snapshot = Snapshot(place, facts, tensors, random, adapter, trainee.cursor, trainee.skeleton)
             self._writing = self._thread.submit(self._write, snapshot)
             self.last_step = trainee.position.step
 
@@ -143,9 +144,9 @@ class Checkpoints:
 
     def _write(self, snapshot: Snapshot) -> dict[str, Any]:
         """Write and commit; runs in the thread of every rank, and the ranks meet in their background group."""
-        folder, background = snapshot.folder, self._ranks.background
-        with naming_full_disk(folder, f"checkpoint {folder.name}"):
-            self._ranks.decide(lambda: self._folders.prepare(folder), background)
+        place, background = snapshot.place, self._ranks.background
+        with naming_full_disk(place, f"checkpoint {place.name}"), self._output.fence.around():
+            folder = self._ranks.decide(lambda: self._output.begin_folder(place), background)
             torch.save(snapshot.random, folder / f"random-{self._ranks.rank}.pt")
             if snapshot.cursor is not None:
                 write_cursor(folder, self._ranks.rank, snapshot.cursor)
@@ -155,7 +156,7 @@ class Checkpoints:
             # torch completes the save on rank 0 only after every rank has come to it and has written its part.
             if not self._ranks.is_first:
                 return snapshot.facts
-            return self._folders.commit(folder, snapshot.facts)
+            return self._folders.commit(folder, place, snapshot.facts)
 
     def _load(self, folder: Path, facts: dict[str, Any], trainee: Trainee) -> str | None:
         """Read the tensors. What cannot be read is a problem in words, the same on every rank."""

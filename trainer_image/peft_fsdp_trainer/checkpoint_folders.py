@@ -1,11 +1,11 @@
 """The checkpoint folders on the volume: which are committed, whether they are whole, which go. Used by `checkpoint`.
 
-A folder `step-<n>` counts from the moment its `committed.json` is there, which is written last and lists every other
-file with its size. What has none was cut short and goes; what has one and is not whole is named and never used.
+A folder `step-<n>` counts when its `committed.json` is there, which is written last and lists every other file with its
+size. It is written under another name with the attempt in it, so that an old attempt that still lives never writes into
+the folder of a newer one. What was cut short goes; what is committed and not whole is named and never used.
 """
 
 import json
-import os
 import shutil
 import time
 from dataclasses import dataclass
@@ -37,42 +37,37 @@ class CheckpointFolders:
         facts: dict[str, Any] = json.loads((folder / COMMITTED).read_text())
         return facts
 
-    def prepare(self, folder: Path) -> None:
-        """An empty folder. Raises OutputConflict where the output is another job's by now."""
-        self.output.confirm()
-        if folder.exists():
-            _remove(folder)
-        folder.mkdir(parents=True)
+    def commit(self, partial: Path, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
+        """Add the marker, whose content is returned, and give `partial` its name; from then on it counts.
 
-    def commit(self, folder: Path, facts: dict[str, Any]) -> dict[str, Any]:
-        """Bring everything to the disk, then the marker, whose content is returned; from then on the folder counts."""
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
-        for path in files:
-            _flush(path)
-        sizes = {str(path.relative_to(folder)): path.stat().st_size for path in files}
+        Raises Superseded where a newer attempt has started, OutputConflict where the output is another job's by now.
+        """
+        files = sorted(path for path in partial.rglob("*") if path.is_file())
+        sizes = {str(path.relative_to(partial)): path.stat().st_size for path in files}
         committed = {**facts, "time": timestamp(time.time()), FILES: sizes}
-        partial = folder / f"{COMMITTED}.partial"
-        partial.write_text(json.dumps(committed))
-        _flush(partial)
-        partial.replace(folder / COMMITTED)
-        _flush(folder)
-        _flush(folder.parent)
+        (partial / COMMITTED).write_text(json.dumps(committed))
+        if folder.exists():  # damaged, and trained again
+            self.output.confirm()
+            _remove(folder)
+        self.output.end_folder(partial, folder)
         return committed
 
     def prune(self, keep: int) -> None:
         """Remove all but the newest `keep` committed ones."""
-        for old in self._committed()[:-keep]:
-            _remove(old)
+        with self.output.fence.around():
+            for old in self._committed()[:-keep]:
+                self.output.confirm()
+                _remove(old)
 
     def newest(self) -> Path | None:
         """The newest checkpoint that is whole. Removes what was never completed, and names what is damaged.
 
         Raises TrainerError where there are only damaged ones: whether to begin anew is not for a program to decide.
         """
-        for folder in self._with(DAMAGED, present=False):
-            if not (folder / COMMITTED).exists():
-                LOGGER.info("removing %s: it was never completed", self.output.in_volume(folder))
-                shutil.rmtree(folder)
+        self.output.confirm()
+        for folder in self._unfinished():
+            LOGGER.info("removing %s: it was never completed", self.output.in_volume(folder))
+            shutil.rmtree(folder)
         for folder in reversed(self._committed()):
             problem = self._problem(folder)
             if problem is None:
@@ -91,6 +86,11 @@ class CheckpointFolders:
         """Say that a committed checkpoint cannot be used, and take it out of those that count."""
         LOGGER.warning("%s is damaged and will not be used: %s", self.output.in_volume(folder), problem)
         (folder / COMMITTED).rename(folder / DAMAGED)
+
+    def _unfinished(self) -> list[Path]:
+        """What was cut short, and folders that lost their marker."""
+        unmarked = [folder for folder in self._with(DAMAGED, present=False) if not (folder / COMMITTED).exists()]
+        return [*self.output.unfinished(self.output.checkpoints, "step-*"), *unmarked]
 
     def _problem(self, folder: Path) -> str | None:
         """The first file that is missing or cut short; None for a folder that is whole."""
@@ -120,11 +120,3 @@ def _remove(folder: Path) -> None:
     (folder / COMMITTED).unlink(missing_ok=True)
     (folder / DAMAGED).unlink(missing_ok=True)
     shutil.rmtree(folder)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -46,6 +46,12 @@ class OutputConflict(TrainerError):
     reason = Reason.OUTPUT_CONFLICT
 
 
+class Superseded(TrainerError):
+    """A newer attempt of the same job has started on the output; this one must not write there any more."""
+
+    reason = Reason.SUPERSEDED
+
+
 class Unsupported(TrainerError):
     """What was asked for does not run with this model, device or image."""
 

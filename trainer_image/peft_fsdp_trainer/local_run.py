@@ -10,7 +10,10 @@ from typing import Final
 from peft_fsdp_api.outcome import Outcome
 from peft_fsdp_api.reasons import exit_code
 
+from .errors import TrainerError
+from .fence import newest_attempt
 from .launcher.launch import launch
+from .launcher.outcome import outcome_of_error
 from .launcher.run_dir import read_progress
 from .launcher.settings import LaunchSettings, Limits, Placement, make_run_dir
 from .local import LocalRun
@@ -32,6 +35,8 @@ def run_here(run: LocalRun, limits: Limits) -> int:
     run_dir = make_run_dir()
     try:
         outcome = asyncio.run(_launch(_settings(run, run_dir, limits)))
+    except TrainerError as error:
+        outcome = outcome_of_error(error)
     finally:
         shutil.rmtree(run_dir)
         shutil.rmtree(paths.scratch)
@@ -40,10 +45,11 @@ def run_here(run: LocalRun, limits: Limits) -> int:
 
 
 def _settings(run: LocalRun, run_dir: Path, limits: Limits) -> LaunchSettings:
+    """The run is the next attempt of its job: where one of the same file is still going on, it gives way."""
     config = run_dir / "config.json"
     config.write_text(run.config.model_dump_json(by_alias=True, exclude_none=True))
     placement = Placement(
-        attempt=1,
+        attempt=newest_attempt(Path(run.config.paths.output), run.config.job.uid) + 1,
         node_rank=0,
         nodes=1,
         ranks_per_node=run.processes,

@@ -82,21 +82,22 @@ def write_merged_model(config: TrainerConfig, output: Output, ranks: Ranks, repo
     dtype = torch.bfloat16 if precision == torch.float32 else precision
     files = sorted(set(weights.files.values()))
     reporter.stage(Stage.EXPORT, len(files))
-    partial = ranks.decide(lambda: output.begin_folder(output.merged))
-    for start in range(0, len(files), ranks.world_size):
-        mine = files[start : start + ranks.world_size][ranks.rank : ranks.rank + 1]
-        for file in mine:
-            _write_file(partial / file, file, weights, adapter, dtype)
-        # A round at a time: no rank waits in a collective for longer than one file takes.
-        ranks.barrier()
-        reporter.advance(min(start + ranks.world_size, len(files)))
-    weights.close()
+    with output.fence.around():
+        partial = ranks.decide(lambda: output.begin_folder(output.merged))
+        for start in range(0, len(files), ranks.world_size):
+            mine = files[start : start + ranks.world_size][ranks.rank : ranks.rank + 1]
+            for file in mine:
+                _write_file(partial / file, file, weights, adapter, dtype)
+            # A round at a time: no rank waits in a collective for longer than one file takes.
+            ranks.barrier()
+            reporter.advance(min(start + ranks.world_size, len(files)))
+        weights.close()
 
-    def finish() -> None:
-        _copy_companions(base.folder, output.adapter, partial, weights)
-        output.end_folder(partial, output.merged)
+        def finish() -> None:
+            _copy_companions(base.folder, output.adapter, partial, weights)
+            output.end_folder(partial, output.merged)
 
-    ranks.decide(finish)
+        ranks.decide(finish)
     log(ranks, f"merged model in {output.in_volume(output.merged)}")
 
 

@@ -22,6 +22,7 @@ from peft_fsdp_api.names import (
 from peft_fsdp_api.trainer_config import JobIdentity, TrainerConfig, TrainerPaths
 
 from .errors import OutputConflict
+from .fence import Fence
 
 
 @dataclass(frozen=True)
@@ -48,20 +49,27 @@ class Output:
         """The folder of all checkpoints."""
         return self.folder / CHECKPOINTS_DIRECTORY
 
+    @property
+    def fence(self) -> Fence:
+        """What tells whether a newer attempt of the job has started here."""
+        return Fence(self.folder, self.job.uid, self.attempt)
+
     def in_volume(self, path: Path) -> str:
         """A path as the status names it: relative to the output claim."""
         return str(path.relative_to(self.volume))
 
     def claim(self) -> None:
-        """Make the folder this job's own.
+        """Make the folder this job's own, and this attempt the newest that has started on it.
 
         Raises:
             OutputConflict: an adapter, a merged model or checkpoints of another job lie there. A folder that another
                 job left without any of them is taken over.
+            Superseded: a newer attempt has started already.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         owner = self._owner()
         if owner is not None and owner.uid == self.job.uid:
+            self.fence.check()
             return
         held = [path for path in (self.adapter, self.merged, self.checkpoints) if path.exists()]
         if held:
@@ -70,41 +78,57 @@ class Output:
                 f"{self.in_volume(held[0])} already exists and was written by {whose}, not by "
                 f"{self.job.namespace}/{self.job.name} (uid {self.job.uid})"
             )
+        self.fence.check()
         path = self._owner_path()
         partial = path.with_suffix(f".partial-{self.attempt}")
         partial.write_text(self.job.model_dump_json(by_alias=True))
         partial.replace(path)
 
     def confirm(self) -> None:
-        """Raise OutputConflict where another job has taken the folder over in the meantime."""
+        """To be called before anything that lasts is written, moved or removed.
+
+        Raises:
+            OutputConflict: another job has taken the folder over in the meantime.
+            Superseded: a newer attempt of this job has started.
+        """
         owner = self._owner()
         if owner is None or owner.uid != self.job.uid:
             raise OutputConflict(
                 f"{self.in_volume(self.folder)} was taken over by another job while this one ran: "
                 f"{owner.name if owner else 'its owner file is gone'}"
             )
+        self.fence.check()
 
     @contextmanager
     def complete_folder(self, place: Path) -> Iterator[Path]:
         """A folder to write into, which becomes `place` in one move when the block ends without an error."""
-        partial = self.begin_folder(place)
-        yield partial
-        self.end_folder(partial, place)
+        with self.fence.around():
+            partial = self.begin_folder(place)
+            yield partial
+            self.end_folder(partial, place)
 
     def begin_folder(self, place: Path) -> Path:
-        """An empty folder beside `place`, for several ranks to write into."""
-        partial = place.with_name(f".{place.name}.partial-{self.attempt}")
-        # Two attempts never run at once: what lies here was left by one that died.
-        for stale in place.parent.glob(f".{place.name}.partial-*"):
+        """An empty folder beside `place`, for several ranks to write into. Raises as `confirm` does."""
+        self.confirm()
+        for stale in self.unfinished(place.parent, place.name):
             shutil.rmtree(stale)
+        partial = place.with_name(f".{place.name}.partial-{self.attempt}")
         partial.mkdir(parents=True)
         return partial
 
+    def unfinished(self, folder: Path, name: str) -> list[Path]:
+        """What this attempt or older ones have begun in `folder` for places of this name (a pattern). An older one
+        may still be alive; it is fenced, and stops when it misses its folder."""
+        begun = folder.glob(f".{name}.partial-*")
+        return sorted(partial for partial in begun if int(partial.name.rpartition("-")[2]) <= self.attempt)
+
     def end_folder(self, partial: Path, place: Path) -> None:
-        """Move a finished folder to its place. Raises OutputConflict where the output is another job's by now."""
+        """Move a finished folder to its place. Raises as `confirm` does; nothing that lies there is replaced."""
+        for path in (*partial.rglob("*"), partial):
+            _flush(path)
         self.confirm()
-        _flush(partial)
         partial.rename(place)
+        _flush(place.parent)
 
     def _owner_path(self) -> Path:
         return self.folder / OWNER_FILE
@@ -130,9 +154,10 @@ def open_output(config: TrainerConfig) -> Output:
     )
 
 
-def _flush(folder: Path) -> None:
-    """Bring the files to the disk before their folder gets the name that says they are complete."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
+def _flush(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -62,7 +62,12 @@ def train(config: TrainerConfig, reporter: Reporter, stop: StopRequest) -> None:
         stop.heed()
         reporter.stage(Stage.PUSH)
         repository = HubRepository(config.push_to_hub)
-        ranks.decide(lambda: repository.push(output.adapter, f"Adapter of {config.job.name}"))
+
+        def push() -> None:
+            output.confirm()
+            repository.push(output.adapter, f"Adapter of {config.job.name}")
+
+        ranks.decide(push)
     dist.destroy_process_group()
 
 

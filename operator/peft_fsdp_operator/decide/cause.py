@@ -28,12 +28,19 @@ class Weight(IntEnum):
     APPLICATION = 4
     DELETED = 5
     ECHO = 6
-    """What a worker says when another one has gone: lost peer, time-out, rendezvous, asked to stop."""
+    """What a worker says when another one has gone: lost peer, time-out, rendezvous, asked to stop, superseded."""
     STOPPED = 7
 
 
 ECHOES: Final = frozenset(
-    {Reason.LOST_PEER, Reason.COLLECTIVE_TIMEOUT, Reason.RENDEZVOUS_FAILED, Reason.PREEMPTED, Reason.SUCCEEDED}
+    {
+        Reason.LOST_PEER,
+        Reason.COLLECTIVE_TIMEOUT,
+        Reason.RENDEZVOUS_FAILED,
+        Reason.PREEMPTED,
+        Reason.SUPERSEDED,
+        Reason.SUCCEEDED,
+    }
 )
 SIGKILL, SIGTERM = 137, 143
 KERNEL_OOM: Final = "OOMKilled"

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 from peft_fsdp_api.outcome import Outcome
 from peft_fsdp_api.reasons import REASONS, Reason
 from peft_fsdp_trainer.failure import HOST_MEMORY_HINT
-from tests.bench.kills import STEPS, Attempt, Job, kill_repeatedly
+from tests.bench.kills import RANKS, STEPS, Attempt, Job, kill_repeatedly
 from tests.bench.rank_forks import fork_server
 from tests.bench.tiny_job import make_tiny_job, make_tiny_jobs
 from tests.trainer.launcher.conftest import wait_until
@@ -71,6 +72,34 @@ def _end(attempt: Attempt) -> Outcome:
 def _says(attempt: Attempt, words: str) -> None:
     wait_until(lambda: words in attempt.output or attempt.process.poll() is not None, words, 120)
     assert words in attempt.output
+
+
+def _rank_pids(attempt: Attempt) -> list[int]:
+    pids = [attempt.pid(f"rank {rank}") for rank in range(RANKS)]
+    return [pid for pid in pids if pid is not None]
+
+
+def test_an_attempt_that_lives_on_behind_a_partition_stops_and_touches_nothing(
+    inputs: Path, tmp_path: Path, run: Run
+) -> None:
+    """Its ranks stand still while the operator gives up its node and starts the next attempt on the same volume."""
+    job = make_tiny_job(tmp_path / "job", inputs)
+    old = run(job)
+    _says(old, "step-00000002 is complete")
+    for pid in _rank_pids(old):
+        os.kill(pid, signal.SIGSTOP)
+    new = run(job)
+    _says(new, "step-00000030 is complete")
+    for pid in _rank_pids(old):
+        os.kill(pid, signal.SIGCONT)
+    ended = _end(old)
+    assert (ended.reason, old.process.returncode) == (Reason.SUPERSEDED, 78), old.output
+    assert "attempt 2 of this job" in ended.message
+    assert _end(new).reason is Reason.SUCCEEDED
+    marked = {step: json.loads((job.checkpoints / f"step-{step:08d}" / "committed.json").read_text())
+              for step in job.committed()}  # fmt: skip
+    assert {step: facts["attempt"] for step, facts in marked.items()} == {26: 2, 28: 2, 30: 2}
+    assert (job.folder / "tiny" / "adapter").exists()
 
 
 def test_kills_lose_nothing(inputs: Path, tmp_path: Path) -> None:

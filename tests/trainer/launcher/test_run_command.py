@@ -1,5 +1,6 @@
 """`peft-fsdp run` from a file to an adapter that loads, with the demo's model and data, as a user would start it."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 import yaml
 
 from dev.demo.inputs import write_inputs
-from peft_fsdp_api.names import API_VERSION, KIND
+from peft_fsdp_api.names import API_VERSION, ATTEMPT_FILE, KIND
 from peft_fsdp_api.reasons import Reason, exit_code
 
 
@@ -65,6 +66,7 @@ def test_stop_go_on_finish_and_again(tmp_path: Path) -> None:
     assert code == 0, output
     assert "step 1/40" not in output
     assert "step 40/40" in output
+    assert json.loads((claims / "results" / "tiny" / ATTEMPT_FILE).read_text())["attempt"] == 2
 
     assert run_snippet(output) > 0
     assert "Warning" not in output
