@@ -205,7 +205,7 @@ async def test_cleanup_delete_removes_finished_pods(world):
 
 
 async def test_a_start_that_takes_too_long_fails_and_says_what_it_waited_for(world):
-    await world.submit(startDeadline="1s")
+    await world.submit(startDeadline="4s")
     status = await world.until_phase("Failed")
     assert status["lastFailure"]["reason"] == "StartDeadlineExceeded"
     assert "Unschedulable" in status["lastFailure"]["message"]
