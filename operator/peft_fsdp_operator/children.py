@@ -16,8 +16,9 @@ from peft_fsdp_api.status import JobStatus
 from .cluster import CONFIGMAPS, PODS, SERVICES, Cluster, Resource
 from .drift import holds
 from .errors import AlreadyExists, ApiError, Conflict, NotFound, Refused
+from .last_words import LastWords
 from .observe import see_pod
-from .reflector import Reflector
+from .reflector import ChildReflector
 from .render import render_configmap, render_pods, render_service
 from .seen import PodSeen, Refusal, SharedSeen
 
@@ -38,19 +39,20 @@ class Mirrors:
     """The reflectors, one per kind and namespace that is watched."""
 
     def __init__(self) -> None:
-        self.pods: dict[str | None, Reflector[PodSeen]] = {}
-        self.shared: dict[tuple[Resource, str | None], Reflector[SharedSeen]] = {}
+        self.pods: dict[str | None, ChildReflector[PodSeen]] = {}
+        self.shared: dict[tuple[Resource, str | None], ChildReflector[SharedSeen]] = {}
+        self.last_words = LastWords()
 
-    def pods_in(self, namespace: str) -> Reflector[PodSeen]:
+    def pods_in(self, namespace: str) -> ChildReflector[PodSeen]:
         """The mirror that holds the pods of a namespace."""
         return self.pods[None] if None in self.pods else self.pods[namespace]
 
-    def shared_in(self, resource: Resource, namespace: str) -> Reflector[SharedSeen]:
+    def shared_in(self, resource: Resource, namespace: str) -> ChildReflector[SharedSeen]:
         """The mirror that holds the Services or ConfigMaps of a namespace."""
         found = self.shared.get((resource, None))
         return found if found is not None else self.shared[resource, namespace]
 
-    def all(self) -> list[Reflector[PodSeen] | Reflector[SharedSeen]]:
+    def all(self) -> list[ChildReflector[PodSeen] | ChildReflector[SharedSeen]]:
         """Every mirror, to run and to watch over."""
         return [*self.pods.values(), *self.shared.values()]
 
@@ -65,6 +67,13 @@ class Children:
     def pods_of(self, job: PeftFsdpJob) -> tuple[PodSeen, ...]:
         """All pods of a job that the mirror knows."""
         return self._mirrors.pods_in(job.metadata.namespace).owned_by(job.metadata.uid)
+
+    def departed_of(self, job: PeftFsdpJob, status: JobStatus) -> tuple[PodSeen, ...]:
+        """Failed pods of the current attempt that are gone."""
+        words, uid = self._mirrors.last_words, job.metadata.uid
+        if status.phase is not None and status.phase.is_terminal:
+            words.forget(uid)
+        return words.of(uid, status.attempt)
 
     async def live_pods_of(self, job: PeftFsdpJob) -> tuple[PodSeen, ...]:
         """All pods of a job that exist now, asked of the API server itself."""
@@ -116,6 +125,7 @@ class Children:
     def forget(self, uid: str) -> None:
         """The job is gone."""
         self._rendered.pop(uid, None)
+        self._mirrors.last_words.forget(uid)
 
     def _render_shared(self, job: PeftFsdpJob) -> tuple[dict[str, Any], dict[str, Any]]:
         """Service and ConfigMap, rendered once per generation: every pass compares them with what is there."""

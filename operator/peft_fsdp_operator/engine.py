@@ -24,7 +24,7 @@ from .pod_events import PodEventReader
 from .progress import ProgressPoller
 from .queue import KeyedQueue
 from .reconcile import Reconciler
-from .reflector import Reflector
+from .reflector import ChildReflector
 from .seen import ChildSeen, PodSeen
 from .settings import Settings
 
@@ -115,9 +115,11 @@ class Engine:
     def _make_mirrors(self, cluster: Cluster, namespaces: tuple[str | None, ...]) -> Mirrors:
         mirrors = Mirrors()
         for namespace in namespaces:
-            mirrors.pods[namespace] = Reflector(cluster, PODS, namespace, see_pod, self._child_changed)
+            mirrors.pods[namespace] = ChildReflector(
+                cluster, PODS, namespace, see_pod, self._child_changed, mirrors.last_words.keep
+            )
             for resource, see in ((SERVICES, see_service), (CONFIGMAPS, see_configmap)):
-                mirror = Reflector(cluster, resource, namespace, see, self._child_changed)
+                mirror = ChildReflector(cluster, resource, namespace, see, self._child_changed)
                 mirrors.shared[resource, namespace] = mirror
         return mirrors
 

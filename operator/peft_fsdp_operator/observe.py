@@ -55,6 +55,7 @@ def see_pod(raw: Raw) -> PodSeen | None:
         phase=status.get("phase") or "Pending",
         failure=Words(status["reason"], status.get("message") or "") if status.get("reason") else None,
         deleted_at=raw["metadata"].get("deletionTimestamp"),
+        grace_seconds=raw["metadata"].get("deletionGracePeriodSeconds") or 0,
         # A scheduler that lost a race to another binder still writes that it found no node.
         unscheduled=None if node else _condition(conditions.get("PodScheduled"), "False"),
         disruption=_condition(conditions.get("DisruptionTarget"), "True"),

@@ -106,7 +106,9 @@ class Reconciler:
     async def _observe(self, job: PeftFsdpJob, status: JobStatus, record: JobRecord) -> Observed:
         """What the mirrors know, and what only the API server can tell where the decision needs it."""
         pods = self.children.pods_of(job)
-        seen = Observed(job, status, pods, refusal=record.refusal, report=record.report, pod_words=record.pod_words)
+        departed = self.children.departed_of(job, status)
+        seen = Observed(job, status, pods, departed, refusal=record.refusal, report=record.report)
+        seen = replace(seen, pod_words=record.pod_words)
         if status.phase in STOPPING and pods:
             return replace(seen, fenced_nodes=await self._look_at_nodes(seen, record))
         if status.phase in (Phase.STARTING, Phase.RUNNING) and any(pod.is_unready for pod in pods):

@@ -1,4 +1,4 @@
-"""A small mirror of one kind of children: list in chunks, watch with bookmarks, compare on every re-list.
+"""A small mirror of one kind of objects: list in chunks, watch with bookmarks, compare on every re-list.
 
 kopf's own index forgets to delete what vanished while its watch was broken; here a re-list is compared with what was
 known, and deletions are made up where none was announced. Objects are trimmed before they are kept. `handlers` runs
@@ -8,6 +8,7 @@ the reflectors, `reconcile` reads them.
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 from peft_fsdp_api import names
@@ -15,16 +16,21 @@ from peft_fsdp_api import names
 from .backoff import wait_after
 from .cluster import Cluster, Resource
 from .errors import ApiError, Gone
-from .seen import ChildSeen
+from .seen import ChildSeen, ObjectSeen
 
-T = TypeVar("T", bound=ChildSeen)
+T = TypeVar("T", bound=ObjectSeen)
+C = TypeVar("C", bound=ChildSeen)
 SELECTOR = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}"
 
 log = logging.getLogger(__name__)
 
 
 class Reflector(Generic[T]):
-    """All children of one kind in one namespace, or in the whole cluster."""
+    """All objects of one kind in one namespace, or in the whole cluster, that the selector chooses.
+
+    `changed` is told of every one that comes, changes or goes; `gone` of one that goes, with how it was known and how
+    it was last.
+    """
 
     def __init__(
         self,
@@ -33,11 +39,12 @@ class Reflector(Generic[T]):
         namespace: str | None,
         see: Callable[[Mapping[str, Any]], T | None],
         changed: Callable[[T], None],
+        gone: Callable[[T, T], None] = lambda known, last: None,
+        selector: str = "",
     ) -> None:
         self._cluster, self._resource, self._namespace = cluster, resource, namespace
-        self._see, self._changed = see, changed
+        self._see, self._changed, self._gone, self._selector = see, changed, gone, selector
         self._objects: dict[tuple[str, str], T] = {}
-        self._by_owner: dict[str, dict[str, T]] = {}
         self._version = "0"
         self._heard_at: float | None = None
         self.synced = asyncio.Event()
@@ -55,9 +62,9 @@ class Reflector(Generic[T]):
     def __len__(self) -> int:
         return len(self._objects)
 
-    def owned_by(self, uid: str) -> tuple[T, ...]:
-        """The children of one job."""
-        return tuple(self._by_owner.get(uid, {}).values())
+    def find(self, name: str, namespace: str = "") -> T | None:
+        """One object, or None where none is known."""
+        return self._objects.get((namespace, name))
 
     def remember(self, raw: Mapping[str, Any]) -> None:
         """Take in the answer of an own write before the watch tells of it.
@@ -91,7 +98,7 @@ class Reflector(Generic[T]):
         """Everything anew; what is not in the list any more is gone."""
         found: set[tuple[str, str]] = set()
         version = "0"
-        async for page in self._cluster.list(self._resource, self._namespace, SELECTOR):
+        async for page in self._cluster.list(self._resource, self._namespace, self._selector):
             version = page["metadata"]["resourceVersion"]
             for raw in page["items"]:
                 seen = self._see(raw)
@@ -106,7 +113,7 @@ class Reflector(Generic[T]):
         self.synced.set()
 
     async def _follow(self) -> None:
-        stream = self._cluster.watch(self._resource, self._namespace, SELECTOR, self._version)
+        stream = self._cluster.watch(self._resource, self._namespace, self._selector, self._version)
         async for event in stream:
             raw = event["object"]
             self._hear()
@@ -118,7 +125,7 @@ class Reflector(Generic[T]):
         seen = self._see(raw)
         if kind == "DELETED" or seen is None:
             metadata = raw["metadata"]
-            self._drop((metadata["namespace"], metadata["name"]))
+            self._drop((metadata.get("namespace", ""), metadata["name"]), seen)
         else:
             self._put(seen)
 
@@ -128,21 +135,54 @@ class Reflector(Generic[T]):
         if known is not None:
             if known.resource_version >= seen.resource_version:
                 return
-            if known.owner_uid != seen.owner_uid:
+            if known.uid != seen.uid:
                 self._drop(key)
         self._objects[key] = seen
-        self._by_owner.setdefault(seen.owner_uid, {})[seen.name] = seen
-        self._changed(seen)
+        self._came(seen)
+        if known is None or replace(known, resource_version=seen.resource_version) != seen:
+            self._changed(seen)
 
-    def _drop(self, key: tuple[str, str]) -> None:
+    def _drop(self, key: tuple[str, str], last: T | None = None) -> None:
         known = self._objects.pop(key, None)
-        if known is None:
-            return
+        if known is not None:
+            self._went(known)
+            self._gone(known, last or known)
+            self._changed(known)
+
+    def _came(self, seen: T) -> None:
+        """For those that keep an index."""
+
+    def _went(self, known: T) -> None:
+        """For those that keep an index."""
+
+    def _hear(self) -> None:
+        self._heard_at = asyncio.get_running_loop().time()
+
+
+class ChildReflector(Reflector[C]):
+    """The children of all jobs, found by their owner too."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        resource: Resource,
+        namespace: str | None,
+        see: Callable[[Mapping[str, Any]], C | None],
+        changed: Callable[[C], None],
+        gone: Callable[[C, C], None] = lambda known, last: None,
+    ) -> None:
+        super().__init__(cluster, resource, namespace, see, changed, gone, SELECTOR)
+        self._by_owner: dict[str, dict[str, C]] = {}
+
+    def owned_by(self, uid: str) -> tuple[C, ...]:
+        """The children of one job."""
+        return tuple(self._by_owner.get(uid, {}).values())
+
+    def _came(self, seen: C) -> None:
+        self._by_owner.setdefault(seen.owner_uid, {})[seen.name] = seen
+
+    def _went(self, known: C) -> None:
         siblings = self._by_owner[known.owner_uid]
         del siblings[known.name]
         if not siblings:
             del self._by_owner[known.owner_uid]
-        self._changed(known)
-
-    def _hear(self) -> None:
-        self._heard_at = asyncio.get_running_loop().time()

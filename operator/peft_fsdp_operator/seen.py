@@ -33,13 +33,19 @@ class ContainerEnd:
 
 
 @dataclass(frozen=True, slots=True)
-class ChildSeen:
-    """What every child of a job has in common."""
+class ObjectSeen:
+    """What every object has in common; `namespace` is empty for those of the whole cluster."""
 
     namespace: str
     name: str
     uid: str
     resource_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSeen(ObjectSeen):
+    """What every child of a job has in common."""
+
     owner_name: str
     owner_uid: str
 
@@ -58,6 +64,8 @@ class PodSeen(ChildSeen):
     """`status.reason` and message: a kubelet that refused or evicted the pod says it here."""
     deleted_at: str | None = None
     """deletionTimestamp: the pod was told to stop, and should be gone by then."""
+    grace_seconds: int = 0
+    """How long before that it was told."""
     unscheduled: Words | None = None
     disruption: Words | None = None
     waiting: Words | None = None
@@ -159,6 +167,8 @@ class Observed:
     status: JobStatus
     """As written last: the operator's memory."""
     pods: tuple[PodSeen, ...] = ()
+    departed: tuple[PodSeen, ...] = ()
+    """Pods of the current attempt that ended with a failure and are gone, as they were last."""
     shared: tuple[SharedSeen, ...] = ()
     claims: tuple[ClaimSeen, ...] = ()
     silent_nodes: Mapping[str, Words] = field(default_factory=dict)

@@ -31,6 +31,12 @@ def cause(*pods, missing=None):
         ([failed(0, R.PREEMPTED, 2, deleted_at=at(120)), failed(1, R.PREEMPTED, 1)], R.POD_DELETED, 0),
         ([ended(0, 143), failed(1, R.LOST_PEER, 5)], R.LOST_PEER, 1),
         ([failed(0, R.SUPERSEDED, 1), failed(1, R.APPLICATION_ERROR, 9)], R.APPLICATION_ERROR, 1),
+        ([failed(0, R.LOST_PEER, 5), ended(1, 137, after=5)], R.APPLICATION_ERROR, 1),
+        ([failed(0, R.LOST_PEER, 5), ended(1, 137, after=6)], R.APPLICATION_ERROR, 1),
+        ([failed(0, R.APPLICATION_ERROR, 5), failed(1, R.DATASET_INVALID, 5)], R.DATASET_INVALID, 1),
+        ([failed(0, R.APPLICATION_ERROR, 5), failed(1, R.DATASET_INVALID, 7)], R.DATASET_INVALID, 1),
+        ([failed(0, R.APPLICATION_ERROR, 5), failed(1, R.DATASET_INVALID, 8)], R.APPLICATION_ERROR, 0),
+        ([failed(0, R.DATASET_INVALID, 5), running(1, disruption=PREEMPTED)], R.DISRUPTED, 1),
         ([ended(0, 1, "boom")], R.APPLICATION_ERROR, 0),
         ([ended(0, 66)], R.DATASET_INVALID, 0),
         ([ended(0, 99, "who knows")], R.APPLICATION_ERROR, 0),
@@ -68,3 +74,25 @@ def test_a_kernel_kill_speaks_of_the_memory_limit():
 
 def test_without_an_outcome_the_last_lines_of_the_log_are_kept():
     assert cause(ended(0, 1, "ImportError: no module\n")).message == "ImportError: no module"
+
+
+@pytest.mark.parametrize(
+    ("code", "after", "reason"),
+    [
+        (137, 5, R.APPLICATION_ERROR),
+        (137, 27, R.APPLICATION_ERROR),
+        (137, 30, R.POD_DELETED),
+        (143, 5, R.PREEMPTED),
+        (143, 11, R.POD_DELETED),
+    ],
+    ids=[
+        "killed before",
+        "killed while it may still stop",
+        "killed when it had to be gone",
+        "stopped before",
+        "stopped",
+    ],
+)
+def test_a_deletion_explains_only_the_signals_that_it_sends(code, after, reason):
+    told_to_stop = {"deleted_at": at(30), "grace_seconds": 20}
+    assert cause(ended(0, code, after=after, **told_to_stop)).reason == reason

@@ -80,6 +80,15 @@ def test_a_user_error_and_an_empty_budget_end_the_job():
     assert "restart.application.limit 3 is used up" in spent.message
 
 
+def test_the_end_of_a_job_stops_what_still_runs_in_the_same_pass():
+    failing = look(failed(0, Reason.DATASET_INVALID), running(1))
+    assert [one.name for one in failing.delete] == ["tune-1-1"]
+    late = look(running(0), running(1), of=job(activeDeadline="1s"))
+    assert {one.name for one in late.delete} == {"tune-1-0", "tune-1-1"}
+    with_sidecar = replace(ended(1), phase="Running", others_running=True)
+    assert [one.name for one in look(ended(0), with_sidecar).delete] == ["tune-1-1"]
+
+
 def test_time_and_gpu_time_of_an_attempt_are_added_up_at_its_end():
     decision = look(failed(0, Reason.LOST_PEER), running(1), then=status(active_seconds=40))
     assert decision.status.active_seconds == 100

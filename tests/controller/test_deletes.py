@@ -4,7 +4,7 @@ from peft_fsdp_operator.children import Children, Mirrors
 from peft_fsdp_operator.cluster import PODS
 from peft_fsdp_operator.errors import Conflict
 from peft_fsdp_operator.observe import see_pod
-from peft_fsdp_operator.reflector import Reflector
+from peft_fsdp_operator.reflector import ChildReflector
 
 
 def raw_pod(version, **metadata):
@@ -37,7 +37,7 @@ class Deletes:
 
 async def after_delete(answer):
     mirrors = Mirrors()
-    mirror = mirrors.pods[None] = Reflector(Deletes(answer), PODS, None, see_pod, lambda _: None)
+    mirror = mirrors.pods[None] = ChildReflector(Deletes(answer), PODS, None, see_pod, lambda _: None)
     mirror.remember(raw_pod("5"))
     await Children(Deletes(answer), mirrors, "image").delete_pods(mirror.owned_by("job"))
     (pod,) = mirror.owned_by("job")

@@ -50,6 +50,9 @@ class NoChildren:
     def pods_of(self, _):
         return ()
 
+    def departed_of(self, *_):
+        return ()
+
 
 async def test_a_version_that_comes_in_during_a_pass_is_not_overwritten():
     jobs = Jobs()

@@ -11,7 +11,7 @@ import aiohttp
 from peft_fsdp_operator.cluster import LEASES, NODES, PODS, Cluster, Resource
 from peft_fsdp_operator.errors import ApiError
 from peft_fsdp_operator.observe import see_pod
-from peft_fsdp_operator.reflector import Reflector
+from peft_fsdp_operator.reflector import ChildReflector
 from peft_fsdp_operator.seen import PodSeen
 from tests.apiserver.operator.world import World, now
 
@@ -31,7 +31,7 @@ class Kubelets:
         self._started: set[str] = set()
         self._stopped: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self.pods = Reflector(cluster, PODS, None, see_pod, self._changed)
+        self.pods = ChildReflector(cluster, PODS, None, see_pod, self._changed)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as parts:

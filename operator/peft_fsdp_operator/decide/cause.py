@@ -6,12 +6,12 @@ needs is the first one. Called by `rules`.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Final
 
 from peft_fsdp_api.outcome import Outcome, parse_outcome
-from peft_fsdp_api.reasons import EXIT_CODES, REASONS, Reason
+from peft_fsdp_api.reasons import EXIT_CODES, REASONS, Budget, Reason
 from peft_fsdp_api.status import Failure
 
 from ..seen import ContainerEnd, PodSeen
@@ -43,6 +43,9 @@ ECHOES: Final = frozenset(
     }
 )
 SIGKILL, SIGTERM = 137, 143
+SAME_TIME: Final = timedelta(seconds=2)
+"""Two moments this close may lie the other way round: kubelets give whole seconds, container runtimes notice an end up
+to a second late, and every node has a clock of its own."""
 KERNEL_OOM: Final = "OOMKilled"
 KERNEL_OOM_HINT: Final = (
     "Raise workers.resources.limits.memory (it includes /dev/shm), or lower training.batchSize and dataset.maxLength."
@@ -67,7 +70,15 @@ def find_cause(attempt: int, pods: Iterable[PodSeen], missing: Mapping[int, str]
     candidates += [_vanished(worker, pod, attempt, now) for worker, pod in missing.items()]
     if not candidates:
         return None
-    return min(candidates, key=lambda one: (one.weight, one.time, one.failure.pod or "")).failure
+    first = min(candidates, key=lambda one: (one.weight, one.time))
+    tied = [one for one in candidates if one.weight is first.weight and one.time <= first.time + SAME_TIME]
+    return min(tied, key=lambda one: (is_retried(one.failure), one.time, one.failure.pod or "")).failure
+
+
+def is_retried(failure: Failure) -> bool:
+    """Whether the same may go well the next time. Of two ends at the same time the one that would come again counts:
+    what it did to the others looks to them like any error."""
+    return REASONS[Reason(failure.reason)].budget is not Budget.NONE
 
 
 def _judge(pod: PodSeen, now: datetime) -> Candidate | None:
@@ -107,13 +118,28 @@ def _exited(pod: PodSeen, end: ContainerEnd, now: datetime) -> Candidate:
         )
     if outcome is not None and outcome.reason is not Reason.SUCCEEDED:
         return _told(pod, end, outcome, now)
-    if pod.is_stopping and end.exit_code in (SIGKILL, SIGTERM):
+    if _was_told_to_stop(pod, end):
         return _candidate(Weight.DELETED, pod, Reason.POD_DELETED, "the pod was deleted", now, end)
     if end.exit_code == SIGTERM:
         return _candidate(Weight.STOPPED, pod, Reason.PREEMPTED, "the container was asked to stop", now, end)
     reason = EXIT_CODES.get(end.exit_code, Reason.APPLICATION_ERROR)
     said = end.message.strip() or f"the container ended with exit code {end.exit_code} and left no word"
     return _candidate(_weigh(reason, pod), pod, reason, said, now, end)
+
+
+def _was_told_to_stop(pod: PodSeen, end: ContainerEnd) -> bool:
+    """Whether the pod's deletion ended the container: SIGTERM comes with it, SIGKILL once its grace period is over.
+
+    A signal before that is the end of its own, which the deletion of a failed gang only followed.
+    """
+    if not pod.deleted_at or not pod.grace_seconds or end.exit_code not in (SIGKILL, SIGTERM):
+        return False  # a pod that is removed without a grace period had ended before
+    if end.finished_at is None:
+        return True
+    due = read_time(pod.deleted_at)
+    if end.exit_code == SIGTERM:
+        due -= timedelta(seconds=pod.grace_seconds)
+    return read_time(end.finished_at) + SAME_TIME >= due
 
 
 def _told(pod: PodSeen, end: ContainerEnd, outcome: Outcome, now: datetime) -> Candidate:

@@ -56,7 +56,8 @@ def succeed(seen: Observed, status: JobStatus, now: datetime) -> Decision:
     message = f"attempt {status.attempt} finished"
     if adapter is not None:
         message += f"; the adapter is in {adapter.path} of claim {seen.job.spec.output.claim}"
-    return Decision(ended, "Succeeded", message, notice=Notice("Normal", "Succeeded", message))
+    notice = Notice("Normal", "Succeeded", message)
+    return Decision(ended, "Succeeded", message, delete=pods_to_remove(seen), notice=notice)
 
 
 def end_attempt(seen: Observed, status: JobStatus, failure: Failure, now: datetime, absent: bool) -> Decision:
@@ -103,7 +104,13 @@ def fail(
     )
     message = f"attempt {status.attempt} failed: {describe(failure)}" + (f" ({why})" if why else "")
     notice = Notice("Warning", failure.reason, message)
-    return Decision(failed, failure.reason, message, notice=notice, from_absence=absent)
+    return Decision(failed, failure.reason, message, delete=pods_to_remove(seen), notice=notice, from_absence=absent)
+
+
+def pods_to_remove(seen: Observed, expired: bool = False) -> tuple[PodSeen, ...]:
+    """What is to go once a job has ended: pods that still run, and where the spec says so, or time has, all."""
+    remove_all = expired or seen.job.spec.cleanup == "delete"
+    return tuple(pod for pod in seen.pods if not pod.is_stopping and (remove_all or pod.holds_resources))
 
 
 def recorded(status: JobStatus, failure: Failure) -> dict[str, Any]:

@@ -14,7 +14,17 @@ from ..decision import Decision, Notice, Shared
 from ..seen import Observed
 from ..times import read_time
 from .late_cause import when_cause_is_late
-from .phases import ACTIVE, begin_attempt, changed, close_attempt, count, current_pods, newest_checkpoint, succeed
+from .phases import (
+    ACTIVE,
+    begin_attempt,
+    changed,
+    close_attempt,
+    count,
+    current_pods,
+    newest_checkpoint,
+    pods_to_remove,
+    succeed,
+)
 from .running import carry_on, next_deadline, when_beginning, when_failed, when_late
 from .stall import when_stalled
 from .waiting import find_overdue
@@ -63,12 +73,11 @@ def _when_finished(seen: Observed, status: JobStatus, now: datetime) -> Decision
     if spec.ttl_after_finished is not None and status.completion_time is not None:
         until = read_time(status.completion_time) + parse_duration(spec.ttl_after_finished)
     expired = until is not None and now >= until
-    remove_all = expired or spec.cleanup == "delete"
     return Decision(
         status,
         status.last_failure.reason if status.phase is Phase.FAILED and status.last_failure else status.phase,
         f"the job has ended: {status.phase}",
-        delete=tuple(pod for pod in seen.pods if not pod.is_stopping and (remove_all or pod.holds_resources)),
+        delete=pods_to_remove(seen, expired),
         shared=Shared.REMOVE if expired else Shared.LEAVE,
         look_again=None if expired else until,
     )

@@ -42,7 +42,7 @@ def when_failed(seen: Observed, status: JobStatus, now: datetime) -> Decision | 
     workers = range(seen.job.spec.workers.nodes)
     missing = [worker for worker in workers if worker not in there] if status.phase is not Phase.PENDING else []
     lost = {worker: f"{seen.job.name}-{status.attempt}-{worker}" for worker in missing}
-    failure = find_cause(status.attempt, pods, lost, now)
+    failure = find_cause(status.attempt, [*pods, *seen.departed], lost, now)
     if failure is None:
         return None
     return end_attempt(seen, status, failure, now, absent=bool(missing))

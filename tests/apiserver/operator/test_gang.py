@@ -30,6 +30,29 @@ async def test_a_failed_pod_restarts_the_gang(world):
     assert (failure["pod"], failure["reason"], failure["rank"], failure["step"]) == ("tune-1-1", "LostPeer", 9, 120)
 
 
+async def test_a_killed_launcher_is_the_cause_though_its_peer_said_so_first(world):
+    """Both end in one second; the kubelet of the killed one reports when the gang has been told to stop already."""
+    await world.submit()
+    await world.until_pods(*FIRST)
+    for pod in FIRST:
+        await world.bind(pod)
+    await world.run_all()
+    await world.until_phase("Running")
+    outcome = Outcome(reason=Reason.LOST_PEER, message="worker 1 went away", rank=0)
+    await world.end_pod("tune-1-0", 74, outcome.to_termination_message())
+    status = await world.until_phase("Restarting")
+    assert (status["lastFailure"]["pod"], status["restarts"]["infrastructure"]) == ("tune-1-0", 1)
+    await world.end_pod("tune-1-1", 137)
+
+    async def corrected():
+        return (await world.status())["lastFailure"]["pod"] == "tune-1-1"
+
+    await until(corrected, world.status)
+    status = await world.status()
+    assert (status["lastFailure"]["reason"], status["lastFailure"]["exitCode"]) == ("ApplicationError", 137)
+    assert status["restarts"] == {"application": 1, "infrastructure": 0, "preemption": 0}
+
+
 async def test_a_deleted_pod_restarts_the_gang(world):
     await start(world)
     await world.delete(PODS, "tune-1-0")
@@ -182,7 +205,7 @@ async def test_cleanup_delete_removes_finished_pods(world):
 
 
 async def test_a_start_that_takes_too_long_fails_and_says_what_it_waited_for(world):
-    await world.submit(startDeadline="1s")
+    await world.submit(startDeadline="4s")
     status = await world.until_phase("Failed")
     assert status["lastFailure"]["reason"] == "StartDeadlineExceeded"
     assert "Unschedulable" in status["lastFailure"]["message"]

@@ -8,7 +8,7 @@ import yaml
 from peft_fsdp_api.crd import crd_yaml
 from peft_fsdp_operator.cluster import JOBS, LEASES, PODS
 from peft_fsdp_operator.observe import see_pod
-from peft_fsdp_operator.reflector import Reflector
+from peft_fsdp_operator.reflector import ChildReflector
 from tests.apiserver.operator.world import condition, job_body, stays, until
 
 pytestmark = pytest.mark.apiserver
@@ -158,7 +158,7 @@ async def accepts_anything(world, name, spec):
 async def test_a_relist_after_lost_history_finds_what_was_deleted_meanwhile(alone):
     """kopf's own index keeps such pods for ever."""
     told, uid = [], (await alone.submit())["metadata"]["uid"]
-    mirror = Reflector(alone.cluster, PODS, alone.namespace, see_pod, told.append)
+    mirror = ChildReflector(alone.cluster, PODS, alone.namespace, see_pod, told.append)
     for worker in range(3):
         await alone.cluster.create(PODS, alone.namespace, labelled_pod(worker, uid))
     await mirror._relist()
@@ -171,7 +171,7 @@ async def test_a_relist_after_lost_history_finds_what_was_deleted_meanwhile(alon
 
 async def test_an_old_answer_does_not_bring_a_deleted_pod_back(alone):
     uid = (await alone.submit())["metadata"]["uid"]
-    mirror = Reflector(alone.cluster, PODS, alone.namespace, see_pod, lambda _: None)
+    mirror = ChildReflector(alone.cluster, PODS, alone.namespace, see_pod, lambda _: None)
     created = await alone.cluster.create(PODS, alone.namespace, labelled_pod(0, uid))
     await alone.remove_by_force("tune-1-0")
     await mirror._relist()
