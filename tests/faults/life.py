@@ -44,7 +44,7 @@ async def live(site: Site, name: str, patience: float = PATIENCE) -> Outcome:
     for worker in range(2):
         await world.end_pod(f"{name}-4-{worker}", 0)
     await reach("Succeeded", 4)
-    await until_quiet(lambda: _children(site, uid))
+    await until_quiet(lambda: _children(site, uid), patience)
     await asyncio.sleep(0.3)
     return Outcome(essence(eyes.status(uid)), tuple(await _children(site, uid)))
 

@@ -1,6 +1,7 @@
 """The API server itself is stopped or killed, its history compacted, and started again."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ from dev.cluster.instance import Cluster, up_control_plane
 from dev.cluster.layout import Layout
 from dev.cluster.record import LOOPBACK, read_record
 
+NOT_READY = 503
 PATIENCE = 150.0
 """Seconds; longer than any outage of the tests."""
 
@@ -36,10 +38,12 @@ async def try_again(
     """A middleware for those who do things to jobs: users and kubelets, which are not on trial, come again later."""
     async with asyncio.timeout(PATIENCE):
         while True:
-            try:
-                return await handler(request)
-            except aiohttp.ClientConnectionError:
-                await asyncio.sleep(0.3)
+            with contextlib.suppress(aiohttp.ClientConnectionError):
+                response = await handler(request)
+                if response.status != NOT_READY:
+                    return response
+                response.release()
+            await asyncio.sleep(0.3)
 
 
 async def start_apiserver(instance: Cluster) -> None:

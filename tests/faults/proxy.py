@@ -84,6 +84,11 @@ class FaultProxy:
         """The next answer to each list is the one that `Stale` repeats."""
         self._first_lists.clear()
 
+    async def break_all(self) -> None:
+        """Every request and watch under way; new ones are taken."""
+        await self.refuse()
+        await self.listen()
+
     async def close(self) -> None:
         for delivery in self._deliveries:
             delivery.cancel()

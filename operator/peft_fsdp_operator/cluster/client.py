@@ -88,7 +88,10 @@ class Cluster:
         url = self._server + resource.path(namespace)
         started, code = asyncio.get_running_loop().time(), 0
         try:
-            async with self.session.get(url, params=query, timeout=timeout) as response:
+            # A watch may be silent, but it begins as fast as any other request is answered.
+            async with asyncio.timeout(self.session.timeout.total):
+                response = await self.session.get(url, params=query, timeout=timeout)
+            async with response:
                 code = response.status
                 self.seen(Request("watch", resource.plural, response.status, _since(started)))
                 if response.status != 200:

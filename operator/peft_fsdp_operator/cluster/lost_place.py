@@ -4,10 +4,13 @@ kopf lists again where a watch ends with an event of code 410, but takes an answ
 ends the operator. Neither it nor a watch without a place tells of what was deleted meanwhile: `headcount` finds that.
 """
 
+import asyncio
+import itertools
 from collections.abc import Callable
 
 import aiohttp
 
+from ..backoff import wait_after
 from .resources import Resource
 from .session import Handler
 
@@ -23,13 +26,16 @@ def begin_anew(resource: Resource, began: Callable[[], None]) -> aiohttp.ClientM
         response = await handler(request)
         if not request.url.path.endswith(f"/{resource.plural}"):
             return response
-        watches = request.url.query.get("watch") == "true"
-        if watches and response.status == GONE and PLACE in request.url.query:
-            response.release()
-            request.url = request.url.without_query_params(PLACE)
-            response = await handler(request)
-            began()
-        elif not watches and "continue" not in request.url.query:
+        if request.url.query.get("watch") == "true":
+            for failures in itertools.count():
+                if response.status != GONE:
+                    break
+                response.release()
+                await asyncio.sleep(wait_after(failures))
+                request.url = request.url.without_query_params(PLACE)
+                response = await handler(request)
+                began()
+        elif "continue" not in request.url.query:
             began()
         return response
 
