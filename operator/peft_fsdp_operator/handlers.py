@@ -13,7 +13,7 @@ import kopf
 
 from peft_fsdp_api import names
 
-from .cluster import JOBS, NODES, Cluster, Credentials, count_requests, find_credentials, open_session
+from .cluster import JOBS, NODES, Cluster, Credentials, count_requests, find_credentials, open_session, read_shallow
 from .engine import Engine
 from .errors import ApiError, NotFound, Refused
 from .health import Health
@@ -81,7 +81,8 @@ def _registry(credentials: Credentials, cluster: Cluster, engine: Engine) -> kop
     @kopf.on.login(registry=registry)
     async def log_in(**_: Any) -> kopf.AiohttpSession:
         traces = [count_requests(JOBS, cluster.seen)]
-        session = open_session(credentials, shared=cluster.session.connector, traces=traces)
+        connections = cluster.session.connector
+        session = open_session(credentials, shared=connections, traces=traces, middlewares=[read_shallow])
         return kopf.AiohttpSession(
             server=credentials.server, default_namespace=credentials.namespace, aiohttp_session=session
         )

@@ -3,6 +3,7 @@
 from .client import Cluster, Request
 from .credentials import Credentials, find_credentials
 from .foreign_requests import count_requests
+from .nesting import read_shallow
 from .resources import CLAIMS, CONFIGMAPS, EVENTS, JOBS, LEASES, NODES, PODS, RIGHTS, SERVICES, Resource
 from .session import open_session
 
@@ -23,4 +24,5 @@ __all__ = [
     "count_requests",
     "find_credentials",
     "open_session",
+    "read_shallow",
 ]

@@ -26,11 +26,13 @@ def open_session(
     credentials: Credentials,
     shared: aiohttp.BaseConnector | None = None,
     traces: Sequence[aiohttp.TraceConfig] = (),
+    middlewares: Sequence[aiohttp.ClientMiddlewareType] = (),
 ) -> aiohttp.ClientSession:
     """A session that is logged in; whoever gets it closes it. Must be called inside the event loop.
 
     With the connections of another session it leaves them open at its end.
     """
+    logins = (_bearer(credentials),) if credentials.token or credentials.token_file else ()
     connector = shared or aiohttp.TCPConnector(
         limit=MAX_CONNECTIONS,
         ssl=credentials.tls if credentials.tls is not None else True,
@@ -41,7 +43,7 @@ def open_session(
         connector_owner=shared is None,
         headers={"User-Agent": f"peft-fsdp-operator/{version('peft-fsdp-job')}"},
         timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT),
-        middlewares=(_bearer(credentials),) if credentials.token or credentials.token_file else (),
+        middlewares=(*logins, *middlewares),
         trace_configs=list(traces),
         raise_for_status=False,
     )
