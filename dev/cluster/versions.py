@@ -42,7 +42,7 @@ def components() -> dict[str, Component]:
         Component("helm", "helm.sh/helm/v3/cmd/helm@v3.22.0"),
         Component("kwok", "sigs.k8s.io/kwok/cmd/kwok@v0.8.0"),
         Component("coredns", "github.com/coredns/coredns@v1.15.0", cold_build="2 minutes"),
-        Component("gitops-verdict", "./verdict", cold_build="20 seconds", module=GITOPS_MODULE),
+        Component("gitops-verdict", "./verdict", cold_build="2 minutes", module=GITOPS_MODULE),
     ]
     return {component.name: component for component in all_components}
 

@@ -22,6 +22,16 @@ def kstatus(objects: Sequence[dict[str, Any]]) -> list[str]:
     return [verdict["status"] for verdict in _ask(["kstatus"], objects)]
 
 
+def flux_health(expressions: dict[str, str], objects: Sequence[dict[str, Any]]) -> list[str]:
+    """The status of each object by the CEL expressions of a Kustomization's `healthCheckExprs`."""
+    return [verdict["status"] for verdict in _ask(["flux-health", json.dumps(expressions)], objects)]
+
+
+def helm_releases(objects: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What Flux's type makes of each HelmRelease; a field that it does not know is an error."""
+    return _ask(["helmrelease"], objects)
+
+
 def _ask(arguments: Sequence[str], objects: Sequence[dict[str, Any]]) -> list[Any]:
     """Raises RuntimeError with the program's own words."""
     build([PROGRAM])

@@ -40,7 +40,10 @@ _Loader.add_implicit_resolver(_FLOAT_TAG, re.compile(rf"^(?:{_FLOAT})$"), list("
 
 def load_documents(text: str) -> list[Any]:
     """The documents of a YAML text that are not empty. Raises yaml.YAMLError, which names line and column."""
-    return [document for document in yaml.load_all(text, Loader=_Loader) if document is not None]
+    try:
+        return [document for document in yaml.load_all(text, Loader=_Loader) if document is not None]
+    except RecursionError as error:
+        raise yaml.YAMLError("it is nested too deeply to be read") from error
 
 
 def load_jobs(text: str) -> list[dict[str, Any]]:

@@ -14,7 +14,17 @@ import kopf
 from peft_fsdp_api import names
 
 from .backoff import Endless
-from .cluster import JOBS, NODES, Cluster, Credentials, begin_anew, count_requests, find_credentials, open_session
+from .cluster import (
+    JOBS,
+    NODES,
+    Cluster,
+    Credentials,
+    begin_anew,
+    count_requests,
+    find_credentials,
+    open_session,
+    read_shallow,
+)
 from .engine import Engine
 from .errors import ApiError, NotFound, Refused
 from .health import Health
@@ -83,7 +93,8 @@ def _registry(credentials: Credentials, cluster: Cluster, engine: Engine) -> kop
     async def log_in(**_: Any) -> kopf.AiohttpSession:
         traces = [count_requests(JOBS, cluster.seen)]
         anew = begin_anew(JOBS, engine.headcount.call_for)
-        session = open_session(credentials, cluster.session.connector, traces, [anew])
+        connections = cluster.session.connector
+        session = open_session(credentials, shared=connections, traces=traces, middlewares=[anew, read_shallow])
         return kopf.AiohttpSession(
             server=credentials.server, default_namespace=credentials.namespace, aiohttp_session=session
         )

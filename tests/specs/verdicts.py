@@ -23,6 +23,8 @@ from tests.specs.generator import Generated
 SHOWN = 300
 PATH = f"/apis/{names.API_VERSION}/namespaces/default/{names.PLURAL}"
 PODS_RENDERED = 3
+BEYOND_CEL = "levels deep"
+"""In the sentence of the one rule that the API server cannot check."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,8 @@ def complaints(generated: Generated, answer: Answer) -> Iterator[str]:
         return
     if answer.code not in (201, 400, 422):
         yield f"the API server answers {answer.code}: {answer.message[:SHOWN]}"
-    if answer.accepts != (not problems):
+    agreed = [problem for problem in problems if BEYOND_CEL not in problem.message]
+    if answer.accepts == bool(agreed):
         said = "; ".join(map(str, problems))[:SHOWN] or "valid"
         yield f"the operator says: {said}; the API server: {answer.code} {answer.message[:SHOWN] or 'valid'}"
     for problem in problems:

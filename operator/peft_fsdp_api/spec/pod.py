@@ -2,8 +2,8 @@
 
 from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import ConfigDict, Field, GetCoreSchemaHandler
-from pydantic_core import CoreSchema
+from pydantic import AfterValidator, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError
 from typing_extensions import TypedDict
 
 from ..names import (
@@ -32,9 +32,27 @@ Labels = Annotated[dict[str, LabelValue], Field(max_length=64), Keys(LABEL_KEY)]
 AnnotationValue = Annotated[str, Field(max_length=4096), Described("Value of the annotation.")]
 Annotations = Annotated[dict[str, AnnotationValue], Field(max_length=64), Keys(LABEL_KEY)]
 Amounts = Annotated[dict[str, Quantity], Field(max_length=32), Keys(LABEL_KEY)]
-EnvSource = Annotated[dict[str, Any], Described("A Secret or ConfigMap as in envFrom of a pod.")]
-KubernetesObject = dict[str, Any]
+OBJECT_LEVELS: Final = 32
+
+
+def _check_levels(given: dict[str, Any]) -> dict[str, Any]:
+    """`given` itself, or an error where it is nested more deeply than any object of Kubernetes. The one rule that the
+    API server cannot check: to CEL an open object has no fields."""
+    level: list[Any] = [given]
+    for _ in range(OBJECT_LEVELS):
+        level = [inner for outer in level for inner in (outer.values() if isinstance(outer, dict) else outer)]
+        level = [inner for inner in level if isinstance(inner, dict | list)]
+        if not level:
+            return given
+    sentence = (
+        f"is nested more than {OBJECT_LEVELS} levels deep, which no object of Kubernetes is; remove what is too deep"
+    )
+    raise PydanticCustomError("wrong_text", "{sentence}", {"sentence": sentence})
+
+
+KubernetesObject = Annotated[dict[str, Any], AfterValidator(_check_levels)]
 """An object whose schema belongs to Kubernetes: passed on as it is, checked by the API server at pod creation."""
+EnvSource = Annotated[KubernetesObject, Described("A Secret or ConfigMap as in envFrom of a pod.")]
 VolumeName = Annotated[
     str,
     Field(max_length=63),
@@ -56,7 +74,7 @@ class _VolumeShape:
         return handler.generate_schema(_NamedVolume)
 
 
-Volume = Annotated[dict[str, Any], _VolumeShape()]
+Volume = Annotated[dict[str, Any], AfterValidator(_check_levels), _VolumeShape()]
 
 
 def quoted(names: tuple[str, ...]) -> str:

@@ -4,6 +4,7 @@ from .client import Cluster, Request
 from .credentials import Credentials, find_credentials
 from .foreign_requests import count_requests
 from .lost_place import begin_anew
+from .nesting import read_shallow
 from .resources import CLAIMS, CONFIGMAPS, EVENTS, JOBS, LEASES, NODES, PODS, RIGHTS, SERVICES, Resource
 from .session import open_session
 
@@ -25,4 +26,5 @@ __all__ = [
     "count_requests",
     "find_credentials",
     "open_session",
+    "read_shallow",
 ]

@@ -15,6 +15,7 @@ import orjson
 from peft_fsdp_api.names import FIELD_MANAGER
 
 from ..errors import ApiError, Unavailable, api_error
+from .nesting import keep_shallow
 from .resources import Resource
 
 CHUNK: Final = 500
@@ -204,7 +205,7 @@ class Cluster:
                 code = response.status
                 if code >= 400:
                     raise await _error(response)
-                answer: Object = orjson.loads(await response.read())
+                answer: Object = orjson.loads(keep_shallow(await response.read()))
                 return answer
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unavailable(0, "Unreachable", f"{verb} {path}: {_words(error)}") from error

@@ -32,7 +32,7 @@ def open_session(
 
     With the connections of another session it leaves them open at its end.
     """
-    has_token = credentials.token or credentials.token_file
+    logins = (_bearer(credentials),) if credentials.token or credentials.token_file else ()
     connector = shared or aiohttp.TCPConnector(
         limit=MAX_CONNECTIONS,
         ssl=credentials.tls if credentials.tls is not None else True,
@@ -43,7 +43,7 @@ def open_session(
         connector_owner=shared is None,
         headers={"User-Agent": f"peft-fsdp-operator/{version('peft-fsdp-job')}"},
         timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT),
-        middlewares=(*middlewares, *((_bearer(credentials),) if has_token else ())),
+        middlewares=(*logins, *middlewares),
         trace_configs=list(traces),
         raise_for_status=False,
     )

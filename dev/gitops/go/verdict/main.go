@@ -2,9 +2,11 @@
 // interpreter of Argo CD.
 //
 //	gitops-verdict kstatus           < objects.json   the status and message that kstatus computes of each
+//	gitops-verdict flux-health EXPRS < objects.json   the status by the expressions of a Kustomization, given as JSON
+//	gitops-verdict helmrelease       < objects.json   each as a HelmRelease of Flux; unknown fields are an error
 //	gitops-verdict lua SCRIPT        < objects.json   what the script returns for each as `obj`
 //
-// Both read a JSON list and write a JSON list. tests/gitops runs it.
+// All read a JSON list and write a JSON list. tests/gitops runs it.
 package main
 
 import (
@@ -46,9 +48,13 @@ func choose(arguments []string) (verdict, error) {
 	switch {
 	case len(arguments) == 1 && arguments[0] == "kstatus":
 		return kstatus, nil
+	case len(arguments) == 1 && arguments[0] == "helmrelease":
+		return helmRelease, nil
+	case len(arguments) == 2 && arguments[0] == "flux-health":
+		return fluxHealth(arguments[1])
 	case len(arguments) == 2 && arguments[0] == "lua":
 		script, err := os.ReadFile(arguments[1])
 		return func(object map[string]any) (any, error) { return runLua(string(script), object) }, err
 	}
-	return nil, fmt.Errorf("usage: gitops-verdict kstatus, or gitops-verdict lua SCRIPT")
+	return nil, fmt.Errorf("usage: gitops-verdict kstatus | flux-health EXPRS | helmrelease | lua SCRIPT")
 }
