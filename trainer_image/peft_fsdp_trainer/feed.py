@@ -4,13 +4,13 @@ Both move the run's position, which the loop reads and checkpoints keep. Made an
 """
 
 from collections.abc import Iterator
-from itertools import islice
+from itertools import count, islice
 from typing import Protocol
 
 from peft_fsdp_api.progress import Stage
 from peft_fsdp_api.spec import TrainingSpec
 
-from .data import Batch, Batches, PreparedData, Rows, Stretch
+from .data import Batch, Batches, Prefetch, PreparedData, Rows, Stretch
 from .distributed import Ranks
 from .report import Reporter
 from .schedule import Position, StepPlan
@@ -31,7 +31,7 @@ class Feed(Protocol):
         """Wait until the first batch can be had."""
 
     def steps(self) -> Iterator[list[Batch]]:
-        """The batches of each step up to the end of the epoch."""
+        """The batches of each step, without end."""
 
     def advance(self, batches: int) -> bool:
         """Move the position over one step of so many batches; true when that ended an epoch."""
@@ -40,7 +40,7 @@ class Feed(Protocol):
         """Documents that this rank trained on, cut, and left out; nothing where all were counted before."""
 
     def close(self) -> None:
-        """Nothing more is taken."""
+        """Nothing more is taken; ends what makes batches ahead."""
 
 
 def open_feed(data: PreparedData, trainee: Trainee, spec: TrainingSpec, ranks: Ranks, reporter: Reporter) -> Feed:
@@ -53,12 +53,17 @@ def open_feed(data: PreparedData, trainee: Trainee, spec: TrainingSpec, ranks: R
 
 
 class PreparedFeed:
-    """Rows that were counted, shuffled anew in each epoch."""
+    """Rows that were counted, shuffled anew in each epoch.
+
+    Batches are made a step ahead on a thread. The position counts those that were trained on, so what was made and
+    not used is made again after a resume.
+    """
 
     def __init__(self, rows: Rows, position: Position, spec: TrainingSpec, ranks: Ranks) -> None:
         self._rows, self._position, self._spec, self._ranks = rows, position, spec, ranks
         self._plan = StepPlan(len(rows), spec.batch_size * ranks.world_size, spec.gradient_accumulation)
         self.total_steps = self._plan.total_steps(spec, position)
+        self._ahead = Prefetch(self._endless(position.epoch, position.row))
 
     def begin(self) -> None:
         return
@@ -68,19 +73,24 @@ class PreparedFeed:
         return self._position.epoch + self._position.row / self._plan.rows
 
     def steps(self) -> Iterator[list[Batch]]:
-        batches = iter(
-            Batches(
-                self._rows,
-                batch_size=self._spec.batch_size,
-                rank=self._ranks.rank,
-                world_size=self._ranks.world_size,
-                seed=self._spec.seed,
-                epoch=self._position.epoch,
-                start_row=self._position.row,
+        return iter(self._ahead)
+
+    def _endless(self, first_epoch: int, first_row: int) -> Iterator[list[Batch]]:
+        """On the thread: the batches of one step after the other, from a place in the data on."""
+        for epoch in count(first_epoch):
+            batches = iter(
+                Batches(
+                    self._rows,
+                    batch_size=self._spec.batch_size,
+                    rank=self._ranks.rank,
+                    world_size=self._ranks.world_size,
+                    seed=self._spec.seed,
+                    epoch=epoch,
+                    start_row=first_row if epoch == first_epoch else 0,
+                )
             )
-        )
-        while group := list(islice(batches, self._spec.gradient_accumulation)):
-            yield group
+            while group := list(islice(batches, self._spec.gradient_accumulation)):
+                yield group
 
     def advance(self, batches: int) -> bool:
         return self._plan.advance(self._position, batches)
@@ -89,7 +99,7 @@ class PreparedFeed:
         return []
 
     def close(self) -> None:
-        return
+        self._ahead.close()
 
 
 class StreamFeed:

@@ -1,5 +1,6 @@
 """The training loop: steps, evaluations and checkpoints until the run is complete or told to stop. Used by `train`."""
 
+import contextlib
 import resource
 import time
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from peft_fsdp_api.progress import Stage, TrainingProgress
 from peft_fsdp_api.trainer_config import TrainerConfig
 
 from .checkpoint import Checkpoints
-from .data import Batch, Batches, PreparedData
+from .data import Batch, Batches, Prefetch, PreparedData
 from .distributed import Ranks
 from .errors import LossNotFinite, Preempted
 from .feed import Feed
@@ -61,13 +62,11 @@ class Loop:
         position = self.trainee.position
         self.reporter.stage(Stage.TRAIN, self.total_steps)
         self._report()
-        while position.step < self.total_steps:
-            for batches in self.feed.steps():
-                self._step(batches)
-                if position.step >= self.total_steps:
-                    break
-        self.checkpoints.close()
-        self.feed.close()
+        with contextlib.closing(self.feed):
+            steps = self.feed.steps()
+            while position.step < self.total_steps:
+                self._step(next(steps))
+            self.checkpoints.close()
         self.facts.steps, self.facts.epochs = position.step, self.feed.epochs
         if counts := self.feed.counts():
             self.facts.documents, self.facts.truncated, self.facts.dropped = map(int, self.ranks.sum(counts))
@@ -132,8 +131,9 @@ class Loop:
         size = evaluation.batch_size or self.config.training.batch_size
         batches = Batches(rows, batch_size=size, rank=self.ranks.rank, world_size=self.ranks.world_size, shuffle=False)
         loss, tokens = 0.0, 0
-        with self.reporter.within(Stage.EVALUATE, len(batches)):
-            for done, (batch_loss, batch_tokens) in enumerate(self.stepper.evaluate(batches)):
+        within = self.reporter.within(Stage.EVALUATE, len(batches))
+        with within, contextlib.closing(Prefetch(iter(batches))) as ahead:
+            for done, (batch_loss, batch_tokens) in enumerate(self.stepper.evaluate(ahead)):
                 loss, tokens = loss + batch_loss, tokens + batch_tokens
                 self.reporter.advance(done + 1)
                 self._leave_if_asked()

@@ -63,3 +63,24 @@ def test_nothing_is_made_after_the_end():
     prefetch.close()
     assert len(made) <= 3
     assert not any(thread.name == "prefetch" for thread in threading.enumerate())
+
+
+def test_all_items_to_the_end():
+    prefetch = Prefetch(iter(range(5)))
+    assert list(prefetch) == [0, 1, 2, 3, 4]
+    prefetch.close()
+
+
+def test_an_item_that_hangs_does_not_hold_the_end_up():
+    free = threading.Event()
+
+    def items():
+        free.wait()
+        yield 1
+
+    closing = threading.Thread(target=Prefetch(items()).close)
+    closing.start()
+    closing.join(30)
+    hangs = closing.is_alive()
+    free.set()
+    assert not hangs

@@ -11,12 +11,13 @@ Everything that is wrong with the data is raised as `errors.DatasetInvalid`, bef
 
 from .batches import Batch, Batches
 from .cursor import Cursor, take_over
+from .prefetch import Prefetch
 from .prepare import prepare
 from .prepared import DataFacts, PreparedData, SplitFacts
 from .rows import Rows
 from .streaming import StreamedRows, Stretch
 
 __all__ = [
-    "Batch", "Batches", "Cursor", "DataFacts", "PreparedData", "Rows", "SplitFacts", "StreamedRows", "Stretch",
-    "prepare", "take_over",
+    "Batch", "Batches", "Cursor", "DataFacts", "Prefetch", "PreparedData", "Rows", "SplitFacts", "StreamedRows",
+    "Stretch", "prepare", "take_over",
 ]  # fmt: skip
