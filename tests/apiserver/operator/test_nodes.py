@@ -1,7 +1,7 @@
-"""Nodes that are silent, gone, fenced or drained, on the real API server. No kubelet serves them: what the cluster would
-say of them is written by hand, and whether it may be done so is for the API server to say."""
+"""Nodes that are silent, gone, fenced or drained, on the real API server.
 
-import json
+No kubelet serves them: what the cluster would say of them is written by hand.
+"""
 
 import pytest
 
@@ -113,7 +113,7 @@ async def test_a_drain_is_no_lost_node(world):
     await start(world)
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "tune-1-1"}}
     url = world.cluster._server + PODS.path(world.namespace, "tune-1-1", "eviction")
-    async with world.cluster.session.post(url, data=json.dumps(eviction)) as response:
+    async with world.cluster.session.post(url, json=eviction) as response:
         assert response.status < 300, await response.text()
 
     async def ended():
