@@ -60,7 +60,7 @@ class Reconciler:
             return await self._report(key, record, report_invalid(before, record.generation, job.problems), now)
         seen = await self._observe(job, before, record)
         decision = decide(seen, now)
-        if decision.from_absence:
+        if decision.from_absence and not seen.is_live:
             decision = decide(replace(seen, pods=await self.children.live_pods_of(job)), now)
         try:
             wait = await self._write(key, record, raw, decision, now)
@@ -105,13 +105,17 @@ class Reconciler:
         """What the mirrors know, and what only the API server can tell where the decision needs it."""
         pods = self.children.pods_of(job)
         departed = self.children.departed_of(job, status)
-        seen = Observed(job, status, pods, departed, refusal=record.refusal, report=record.report)
+        seen = Observed(job, status, pods, departed=departed, refusal=record.refusal, report=record.report)
         seen = replace(seen, pod_words=record.pod_words)
         if pods and status.phase not in ENDED:
             seen = replace(seen, silent_nodes=await self.nodes.silent_among(pods))
-        if _may_make_pods(seen):
-            seen = replace(seen, claims=await self._look_at_claims(job))
-        return seen
+        if not _may_make_pods(seen):
+            return seen
+        if status.attempt == 0 or status.phase is Phase.PENDING:
+            return replace(seen, claims=await self._look_at_claims(job))
+        # The next attempt: that nothing is left of the last one has to be confirmed, which takes no longer beside it.
+        claims, live = await asyncio.gather(self._look_at_claims(job), self.children.live_pods_of(job))
+        return replace(seen, claims=claims, pods=live, is_live=True)
 
     async def _look_at_claims(self, job: PeftFsdpJob) -> tuple[ClaimSeen, ...]:
         namespace, wanted = job.metadata.namespace, claims_of(job)

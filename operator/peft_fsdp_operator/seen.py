@@ -191,6 +191,8 @@ class Observed:
     status: JobStatus
     """As written last: the operator's memory."""
     pods: tuple[PodSeen, ...] = ()
+    is_live: bool = False
+    """The pods were asked of the API server itself, not of a mirror."""
     departed: tuple[PodSeen, ...] = ()
     """Pods of the current attempt that ended with a failure and are gone, as they were last."""
     shared: tuple[SharedSeen, ...] = ()

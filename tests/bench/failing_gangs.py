@@ -14,7 +14,7 @@ from peft_fsdp_api.names import GROUP, LABEL_JOB, PLURAL, TRAINER_CONTAINER, VER
 from peft_fsdp_api.outcome import Outcome
 from peft_fsdp_api.reasons import Reason
 from tests.bench.api import Api, gather_bounded
-from tests.bench.creation import NAMESPACE, _until_no_pods, _wait_labelled, job
+from tests.bench.creation import NAMESPACE, fresh_pod, job, until_no_pods, wait_labelled
 
 PODS: Final = f"/api/v1/namespaces/{NAMESPACE}/pods"
 JOBS: Final = f"/apis/{GROUP}/{VERSION}/namespaces/{NAMESPACE}/{PLURAL}"
@@ -32,7 +32,7 @@ async def begin_gang(api: Api, name: str, nodes: int, selector: dict[str, str] |
     body["spec"] |= spec
     await api.post(JOBS, body)
     if selector:
-        await _wait_labelled(api, "pods", f"labelSelector={LABEL_JOB}={name}", nodes)
+        await wait_labelled(api, "pods", f"labelSelector={LABEL_JOB}={name}", nodes)
     else:
         await until_status(api, name, lambda status: status.get("phase") == "Running")
     await asyncio.sleep(IDLE_SECONDS)
@@ -44,16 +44,22 @@ async def end_gang(api: Api, name: str, *nodes: str) -> None:
     for node in nodes:
         await api.delete(f"/api/v1/nodes/{node}")
     await api.delete(f"{PODS}?labelSelector={LABEL_JOB}={name}&gracePeriodSeconds=0")
-    await _until_no_pods(api)
+    await until_no_pods(api)
 
 
-async def begin_bare_gang(api: Api, nodes: int) -> list[Object]:
-    """As many pods of nobody, which run; the bodies of those that are to follow them come back."""
-    await _post_pods(api, [_bare_pod(1, worker) for worker in range(nodes)])
-    while sum(pod["status"].get("phase") == "Running" for pod in await _bare_pods(api)) < nodes:
+async def pods_of(api: Api, name: str) -> list[Object]:
+    """The pods of a job."""
+    found: list[Object] = (await api.get(f"{PODS}?labelSelector={LABEL_JOB}={name}"))["items"]
+    return found
+
+
+async def begin_bare_gang(api: Api, pods: list[Object]) -> list[Object]:
+    """The pods of a job as pods of nobody, which run; the bodies of those that are to follow them come back."""
+    await _post_pods(api, [_bare_pod(1, worker, pod) for worker, pod in enumerate(pods)])
+    while sum(pod["status"].get("phase") == "Running" for pod in await _bare_pods(api)) < len(pods):
         await asyncio.sleep(0.2)
     await asyncio.sleep(IDLE_SECONDS)
-    return [_bare_pod(2, worker) for worker in range(nodes)]
+    return [_bare_pod(2, worker, pod) for worker, pod in enumerate(pods)]
 
 
 async def replace_bare_gang(api: Api, bodies: list[Object], lost: int) -> None:
@@ -90,7 +96,7 @@ async def place_by_hand(api: Api, name: str, lost: int, node: str, running: bool
     ready = {"type": "Ready", "status": "True", "reason": "KubeletReady"}
     await api.post("/api/v1/nodes", {"metadata": {"name": node}, "status": {"conditions": [ready]}})
     target = {"apiVersion": "v1", "kind": "Node", "name": node}
-    pods = [pod["metadata"]["name"] for pod in (await api.get(f"{PODS}?labelSelector={LABEL_JOB}={name}"))["items"]]
+    pods = [pod["metadata"]["name"] for pod in await pods_of(api, name)]
     lost_pod = f"{name}-1-{lost}"
     await api.post(f"{PODS}/{lost_pod}/binding", {"metadata": {"name": lost_pod}, "target": target})
     others = [pod for pod in pods if running or pod != lost_pod]
@@ -152,11 +158,8 @@ async def _bare_pods(api: Api) -> list[Object]:
     return found
 
 
-def _bare_pod(generation: int, worker: int) -> Object:
-    container = {"name": TRAINER_CONTAINER, "image": "registry.example/none:1"}
-    container["resources"] = {"requests": {"nvidia.com/gpu": "8"}, "limits": {"nvidia.com/gpu": "8"}}
-    metadata = {"name": f"bare-{generation}-{worker}", "labels": {"bench": "bare"}}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [container]}}
+def _bare_pod(generation: int, worker: int, pod: Object) -> Object:
+    return fresh_pod(pod, f"bare-{generation}-{worker}")
 
 
 def _now() -> str:

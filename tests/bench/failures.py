@@ -26,6 +26,7 @@ from tests.bench.failing_gangs import (
     end_container,
     end_gang,
     place_by_hand,
+    pods_of,
     replace_bare_gang,
     silence_node,
     until_status,
@@ -78,7 +79,7 @@ async def _measure(cluster: Cluster, folder: Path) -> list[Figure]:
             for nodes in TOLD_BARS:
                 figures += await _exits(api, log, nodes)
             deleted = [await _restart(api, log, f"deleted-{turn}", 8, _delete) for turn in range(REPEATS)]
-            seconds = statistics.median(one.made for one in deleted)
+            seconds = statistics.median(course.made for course, _ in deleted)
             figures.append(Figure("pod deleted -> all new pods exist, 8 pods", seconds, "s", 0.12, "JobSet 2.18 s"))
             return figures + await _nodes(api) + await _waits(api)
 
@@ -87,8 +88,8 @@ async def _exits(api: Api, log: AuditLog, nodes: int) -> list[Figure]:
     """A container exits: operator and bare client in turns, so that both see the same machine."""
     ours, bare = [], []
     for turn in range(REPEATS + 1):
-        course = await _restart(api, log, f"exit-{nodes}-{turn}", nodes, end_container)
-        reference = await _bare_restart(api, log, nodes)
+        course, pods = await _restart(api, log, f"exit-{nodes}-{turn}", nodes, end_container)
+        reference = await _bare_restart(api, log, pods)
         if turn:  # the first pair warms caches and connections
             ours.append(course)
             bare.append(reference)
@@ -111,23 +112,25 @@ async def _exits(api: Api, log: AuditLog, nodes: int) -> list[Figure]:
 
 async def _restart(
     api: Api, log: AuditLog, name: str, nodes: int, harm: Callable[[Api, str], Awaitable[None]]
-) -> Course:
+) -> tuple[Course, list[dict[str, Any]]]:
+    """What came of it, and the pods of the gang."""
     await begin_gang(api, name, nodes)
+    pods = await pods_of(api, name)
     log.mark()
     await harm(api, f"{name}-1-{LOST}")
-    await creation._wait_labelled(api, "pods", f"labelSelector={LABEL_JOB}={name},{LABEL_ATTEMPT}=2", nodes)
+    await creation.wait_labelled(api, "pods", f"labelSelector={LABEL_JOB}={name},{LABEL_ATTEMPT}=2", nodes)
     course = await _course(log, f"{name}-1-", f"{name}-2-", nodes, OPERATOR)
     await end_gang(api, name)
-    return course
+    return course, pods
 
 
-async def _bare_restart(api: Api, log: AuditLog, nodes: int) -> Course:
-    bodies = await begin_bare_gang(api, nodes)
+async def _bare_restart(api: Api, log: AuditLog, pods: list[dict[str, Any]]) -> Course:
+    bodies = await begin_bare_gang(api, pods)
     log.mark()
     await replace_bare_gang(api, bodies, LOST)
-    course = await _course(log, "bare-1-", "bare-2-", nodes, "")
+    course = await _course(log, "bare-1-", "bare-2-", len(pods), "")
     await api.delete(f"{PODS}?labelSelector=bench=bare&gracePeriodSeconds=0")
-    await creation._until_no_pods(api)
+    await creation.until_no_pods(api)
     return course
 
 
@@ -174,7 +177,7 @@ async def _nodes(api: Api) -> list[Figure]:
         await begin_gang(api, name, 8, NOWHERE)
         await place_by_hand(api, name, LOST, NODE)
         selector = f"labelSelector={LABEL_JOB}={name},{LABEL_ATTEMPT}=2"
-        made = asyncio.create_task(creation._wait_labelled(api, "pods", selector, 8))
+        made = asyncio.create_task(creation.wait_labelled(api, "pods", selector, 8))
         await asyncio.sleep(0.3)
         moment = time.time()
         await api.delete(f"/api/v1/nodes/{NODE}")
