@@ -16,7 +16,7 @@ from .text import VALIDATIONS
 # Sections that may change at any time; all others, also those of later versions, are fixed by the first attempt.
 MUTABLE: Final = frozenset(
     {
-        *("suspend", "startDeadline", "activeDeadline", "stallTimeout", "stallAction"),
+        *("suspend", "startDeadline", "activeDeadline", "stallTimeout", "stallAction", "nodeLostTimeout"),
         *("ttlAfterFinished", "cleanup", "restart"),
     }
 )

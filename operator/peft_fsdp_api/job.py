@@ -34,7 +34,7 @@ JobName = Annotated[str, Field(max_length=JOB_NAME_MAX_LENGTH), JOB_NAME]
 
 class JobSpec(ApiModel):
     """What the user wants. Everything but suspend, startDeadline, activeDeadline, stallTimeout, stallAction,
-    ttlAfterFinished, cleanup and restart is fixed once the first attempt has started."""
+    nodeLostTimeout, ttlAfterFinished, cleanup and restart is fixed once the first attempt has started."""
 
     model: ModelSpec
     """The base model."""
@@ -74,6 +74,10 @@ class JobSpec(ApiModel):
     stall_action: Literal["report", "restart"] = "report"
     """What happens to a run that hangs: the condition Stalled says so, or the attempt is ended and a new one begins
     (budget restart.infrastructure)."""
+    node_lost_timeout: Duration = "5m"
+    """Longest time that the node of a worker may not answer (be not ready) before the attempt is ended and the pods on
+    it are given up: they are removed without waiting for the node (budget restart.infrastructure). 0s means that time
+    alone never does it: only the end of the node, or its taint node.kubernetes.io/out-of-service."""
     cleanup: Literal["keep", "delete"] = "keep"
     """What happens to finished pods when the job ends: kept for their logs, or deleted."""
     ttl_after_finished: Duration | None = None

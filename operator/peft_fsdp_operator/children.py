@@ -108,9 +108,11 @@ class Children:
                 raise error
         return refusal
 
-    async def delete_pods(self, pods: Iterable[PodSeen]) -> None:
-        """Tell pods to stop, all at once. One that is gone, or was replaced, is fine."""
-        _raise_first(await _all([self._delete_pod(pod) for pod in pods]))
+    async def delete_pods(self, pods: Iterable[PodSeen], by_force: Iterable[PodSeen] = ()) -> None:
+        """Tell pods to stop, all at once, and remove some without waiting for their node. One that is gone, or was
+        replaced, is fine."""
+        stops = [self._delete_pod(pod) for pod in pods]
+        _raise_first(await _all([*stops, *(self._delete_pod(pod, force=True) for pod in by_force)]))
 
     async def remove_shared(self, job: PeftFsdpJob) -> None:
         """Delete Service and ConfigMap."""
@@ -163,16 +165,18 @@ class Children:
         message = f"{resource.kind} {name} exists and does not belong to this job; remove it or rename the job"
         raise NameTaken(409, "NameTaken", message)
 
-    async def _delete_pod(self, pod: PodSeen) -> None:
+    async def _delete_pod(self, pod: PodSeen, force: bool = False) -> None:
         """The next pass may come before the watch tells that the pod stops, and must not ask it again."""
-        raw = await self._delete(PODS, pod.namespace, pod.name, pod.uid)
+        raw = await self._delete(PODS, pod.namespace, pod.name, pod.uid, force)
         if raw is not None and "resourceVersion" in raw.get("metadata", {}):
             self._mirrors.pods_in(pod.namespace).remember(raw)
 
-    async def _delete(self, resource: Resource, namespace: str, name: str, uid: str) -> Mapping[str, Any] | None:
+    async def _delete(
+        self, resource: Resource, namespace: str, name: str, uid: str, force: bool = False
+    ) -> Mapping[str, Any] | None:
         """The object as it is then, or None where ours no longer exists."""
         try:
-            return await self._cluster.delete(resource, namespace, name, uid)
+            return await self._cluster.delete(resource, namespace, name, uid, force)
         except (NotFound, Conflict):
             return None  # gone, or another object by now
 

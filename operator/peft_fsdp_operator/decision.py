@@ -43,6 +43,8 @@ class Decision:
     create: tuple[int, ...] = ()
     """Workers of the current attempt whose pods are to be made."""
     delete: tuple[PodSeen, ...] = ()
+    force: tuple[PodSeen, ...] = ()
+    """Pods of nodes that are given up, to be deleted without waiting for these."""
     shared: Shared = Shared.LEAVE
     look_again: datetime | None = None
     """When time alone may change the decision."""

@@ -19,13 +19,14 @@ from .headcount import Headcount
 from .job_counts import count_jobs
 from .jobs import JobKey, JobRecord, Jobs
 from .metrics import Metrics
+from .nodes import Nodes
 from .observe import see_configmap, see_pod, see_service
 from .pod_events import PodEventReader
 from .progress import ProgressPoller
 from .queue import KeyedQueue
 from .reconcile import Reconciler
-from .reflector import ChildReflector
-from .seen import ChildSeen, PodSeen
+from .reflector import ChildReflector, Reflector
+from .seen import ChildSeen, NodeSeen, PodSeen, SharedSeen
 from .settings import Settings
 
 REST_PER_POD: Final = 0.0002
@@ -44,10 +45,11 @@ class Engine:
         self.election = Election(cluster, settings.lease_namespace or own_namespace, settings.identity, utc_now)
         self._queue: KeyedQueue[JobKey] = KeyedQueue(self._pass, settings.concurrency, rest=self._rest)
         self._mirrors = self._make_mirrors(cluster, settings.namespaces or (None,))
+        self._nodes = Nodes(cluster, self._nodes_changed)
         self._children = Children(cluster, self._mirrors, settings.trainer_image)
         self._recorder = Recorder(cluster, settings.identity, utc_now, metrics.events_left_out.inc)
         self._reconciler = Reconciler(
-            cluster, self.jobs, self._children, self._recorder, metrics, utc_now, self._check_lead
+            cluster, self.jobs, self._children, self._nodes, self._recorder, metrics, utc_now, self._check_lead
         )
         self._poller = ProgressPoller(self.jobs, self._pods_of, self._queue.mark, utc_now)
         self._pod_events = PodEventReader(cluster, self.jobs, self._pods_of, self._queue.mark, utc_now)
@@ -68,15 +70,15 @@ class Engine:
 
     def is_ready(self) -> bool:
         """Whether every mirror holds its first list."""
-        return all(mirror.synced.is_set() for mirror in self._mirrors.all())
+        return all(mirror.synced.is_set() for mirror in self._all_mirrors())
 
     def watch_age(self) -> float:
         """Seconds since the most silent watch said something."""
-        return max(mirror.age for mirror in self._mirrors.all())
+        return max(mirror.age for mirror in self._all_mirrors())
 
     async def wait_until_synced(self) -> None:
         """Decisions need the whole picture: jobs are taken in after their children."""
-        for mirror in self._mirrors.all():
+        for mirror in self._all_mirrors():
             await mirror.synced.wait()
 
     async def run(self) -> None:
@@ -85,6 +87,7 @@ class Engine:
         async with asyncio.TaskGroup() as parts:
             for mirror in self._mirrors.all():
                 parts.create_task(mirror.run())
+            parts.create_task(self._nodes.run())
             parts.create_task(self._recorder.run())
             parts.create_task(self._poller.run())
             parts.create_task(self._pod_events.run())
@@ -128,6 +131,15 @@ class Engine:
         if self.jobs.get(key) is not None:
             self._queue.mark(key)
 
+    def _nodes_changed(self, names: frozenset[str]) -> None:
+        for mirror in self._mirrors.pods.values():
+            for pod in mirror.all():
+                if pod.node in names:
+                    self._child_changed(pod)
+
+    def _all_mirrors(self) -> list[Reflector[PodSeen] | Reflector[SharedSeen] | Reflector[NodeSeen]]:
+        return [*self._mirrors.all(), self._nodes.mirror]
+
     def _pods_of(self, key: JobKey, record: JobRecord) -> tuple[PodSeen, ...]:
         return self._mirrors.pods_in(key.namespace).owned_by(record.uid)
 
@@ -137,12 +149,12 @@ class Engine:
         metrics.queue_oldest.set_function(lambda: self._queue.oldest_age)
         metrics.tasks.set_function(lambda: len(asyncio.all_tasks()))
         metrics.jobs.gauges.read = lambda: count_jobs((record for _, record in self.jobs.items()), utc_now())
-        for kind in {mirror.kind for mirror in self._mirrors.all()}:
+        for kind in {mirror.kind for mirror in self._all_mirrors()}:
             metrics.watch_age.labels(kind).set_function(partial(self._watch_age_of, kind))
             metrics.mirrored.labels(kind).set_function(partial(self._size_of, kind))
 
     def _watch_age_of(self, kind: str) -> float:
-        return max(mirror.age for mirror in self._mirrors.all() if mirror.kind == kind)
+        return max(mirror.age for mirror in self._all_mirrors() if mirror.kind == kind)
 
     def _size_of(self, kind: str) -> int:
-        return sum(len(mirror) for mirror in self._mirrors.all() if mirror.kind == kind)
+        return sum(len(mirror) for mirror in self._all_mirrors() if mirror.kind == kind)

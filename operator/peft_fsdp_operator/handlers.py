@@ -16,7 +16,6 @@ from peft_fsdp_api import names
 from .backoff import Endless
 from .cluster import (
     JOBS,
-    NODES,
     Cluster,
     Credentials,
     begin_anew,
@@ -26,13 +25,12 @@ from .cluster import (
     read_shallow,
 )
 from .engine import Engine
-from .errors import ApiError, NotFound, Refused
+from .errors import ApiError
 from .health import Health
 from .metrics import Metrics
 from .settings import Settings
 
 CRD_INTERVAL = 5.0
-NO_NODE = "peft-fsdp-operator-looks-whether-it-may"
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +54,6 @@ async def _lead(
 ) -> None:
     engine = Engine(settings, credentials.namespace, cluster, metrics)
     await _wait_for_crd(cluster, settings)
-    await _tell_if_nodes_are_hidden(cluster)
     if not settings.election:
         await _work(settings, credentials, cluster, health, engine)
         return
@@ -136,21 +133,6 @@ async def _wait_for_crd(cluster: Cluster, settings: Settings) -> None:
         except ApiError as error:
             log.warning("PeftFsdpJobs cannot be listed, trying again: %s", error)
             await asyncio.sleep(CRD_INTERVAL)
-
-
-async def _tell_if_nodes_are_hidden(cluster: Cluster) -> None:
-    """What an operator without a ClusterRole lacks is said once, not whenever it would have looked."""
-    try:
-        await cluster.get(NODES, None, NO_NODE)
-    except NotFound:
-        return
-    except Refused:
-        log.warning(
-            "no right to read nodes: pods on a lost node are not replaced before they are gone from the API, "
-            "and a node that does not answer is not named in status"
-        )
-    except ApiError as error:
-        log.warning("cannot tell whether nodes may be read: %s", error)
 
 
 async def _until_one_ends(*parts: Coroutine[Any, Any, None]) -> None:

@@ -44,13 +44,6 @@ class JobRecord:
     """When the status was last written, on the event loop's clock."""
     told: int = 0
     """Generation for which an event stands in for a status that cannot be written."""
-    nodes_of: int = 0
-    """Attempt whose stopping pods' nodes were looked at, on which clock reading, and which nodes were fenced."""
-    nodes_at: float = 0.0
-    fenced: frozenset[str] = frozenset()
-    silent_at: float = float("-inf")
-    """When the nodes of unready pods were looked at, and which of them did not answer."""
-    silent: Mapping[str, Words] = field(default_factory=dict)
     restart_since: dict[str, datetime] = field(default_factory=dict)
     """What the attempt after a failure has yet to reach, and since when it is awaited: for the metrics."""
     _parsed: tuple[int, PeftFsdpJob | InvalidJob] | None = field(default=None, repr=False)

@@ -13,7 +13,7 @@ from peft_fsdp_api import names
 from peft_fsdp_api.job import PeftFsdpJob
 from peft_fsdp_api.status import JobStatus
 
-from .seen import ChildSeen, ClaimSeen, ContainerEnd, PodSeen, SharedSeen, Words
+from .seen import ChildSeen, ClaimSeen, ContainerEnd, NodeSeen, PodSeen, SharedSeen, Silence, Words
 from .times import read_time
 
 Raw = Mapping[str, Any]
@@ -21,6 +21,7 @@ Raw = Mapping[str, Any]
 # What every container goes through on its way; not worth a word.
 ORDINARY_WAITS: Final = frozenset({"", "ContainerCreating", "PodInitializing"})
 OUT_OF_SERVICE: Final = "node.kubernetes.io/out-of-service"
+NODE_GONE: Final = Silence("NodeGone", "gone", is_fenced=True)
 # The scheduler's words stand in the pod itself, and are newer there.
 TOLD_ELSEWHERE: Final = frozenset({"FailedScheduling"})
 # The kubelet repeats itself at least every five minutes while the trouble lasts; what is older is over.
@@ -38,7 +39,7 @@ def see_pod(raw: Raw) -> PodSeen | None:
     conditions = {entry["type"]: entry for entry in status.get("conditions") or []}
     containers = {entry["name"]: entry for entry in status.get("containerStatuses") or []}
     trainer = containers.pop(names.TRAINER_CONTAINER, {})
-    runs = "running" in (trainer.get("state") or {})
+    unready = _unready(conditions) if "running" in (trainer.get("state") or {}) else None
     node = (raw.get("spec") or {}).get("nodeName")
     return PodSeen(
         namespace=child.namespace,
@@ -60,8 +61,9 @@ def see_pod(raw: Raw) -> PodSeen | None:
         unscheduled=None if node else _condition(conditions.get("PodScheduled"), "False"),
         disruption=_condition(conditions.get("DisruptionTarget"), "True"),
         waiting=_waiting([*(status.get("initContainerStatuses") or []), trainer, *containers.values()]),
-        trainer_running=runs,
-        is_unready=runs and _condition(conditions.get("Ready"), "False") is not None,
+        trainer_running="running" in (trainer.get("state") or {}),
+        is_unready=unready is not None,
+        unready_since=unready.get("lastTransitionTime") if unready else None,
         trainer_end=_end(trainer),
         init_failure=_init_failure(status.get("initContainerStatuses") or []),
         others_running=any("running" in (entry.get("state") or {}) for entry in containers.values()),
@@ -101,23 +103,19 @@ def newest_words(events: Iterable[Raw], now: datetime) -> dict[str, Words]:
     return {uid: words for uid, (_, words) in newest.items()}
 
 
-def is_fenced(node: Raw | None) -> bool:
-    """Whether nothing can run on a node any more: it is gone, or an administrator vouches that it is off."""
-    if node is None:
-        return True
-    return any(taint.get("key") == OUT_OF_SERVICE for taint in node["spec"].get("taints") or [])
+def see_node(raw: Raw) -> NodeSeen:
+    """A node, and what the cluster says of it where it does not answer."""
+    metadata = raw["metadata"]
+    return NodeSeen("", metadata["name"], metadata["uid"], int(metadata["resourceVersion"]), _silence(raw))
 
 
-def node_silence(node: Raw | None) -> Words | None:
-    """What the cluster says of a node that does not answer; None for one that does."""
-    if node is None:
-        return Words("NodeGone", "gone")
-    conditions = (node.get("status") or {}).get("conditions") or []
-    ready = next((entry for entry in conditions if entry["type"] == "Ready"), None)
-    if ready is None or ready["status"] == "True":
-        return None
-    since = f" since {ready['lastTransitionTime']}" if ready.get("lastTransitionTime") else ""
-    return Words("NodeNotReady", f"not ready{since}: {ready.get('message') or ready.get('reason') or 'no word'}")
+def silent_by_their_pods(pods: Iterable[PodSeen]) -> dict[str, Silence]:
+    """What pods tell of nodes that may not be read: the cluster marks running pods of a silent node as not ready."""
+    return {
+        pod.node: _not_ready(pod.unready_since, f"the cluster says so of pod {pod.name}")
+        for pod in pods
+        if pod.is_unready and pod.node
+    }
 
 
 def see_status(raw: Raw) -> JobStatus:
@@ -164,6 +162,29 @@ def _see_shared(raw: Raw, content: Raw) -> SharedSeen | None:
     return SharedSeen(
         child.namespace, child.name, child.uid, child.resource_version, child.owner_name, child.owner_uid, content
     )
+
+
+def _silence(node: Raw) -> Silence | None:
+    if any(taint.get("key") == OUT_OF_SERVICE for taint in (node.get("spec") or {}).get("taints") or []):
+        return Silence("NodeOutOfService", "tainted as out of service", is_fenced=True)
+    conditions = (node.get("status") or {}).get("conditions") or []
+    ready = next((entry for entry in conditions if entry["type"] == "Ready"), None)
+    if ready is None or ready["status"] == "True":
+        return None
+    return _not_ready(ready.get("lastTransitionTime"), ready.get("message") or ready.get("reason") or "no word")
+
+
+def _not_ready(since: str | None, said: str) -> Silence:
+    when = f" since {since}" if since else ""
+    return Silence("NodeNotReady", f"not ready{when}: {said}", since)
+
+
+def _unready(conditions: Mapping[str, Raw]) -> Raw | None:
+    """The condition Ready where the cluster, not the kubelet, says that it is False: the containers are ready."""
+    ready, containers = conditions.get("Ready"), conditions.get("ContainersReady")
+    if ready is None or ready["status"] != "False" or (containers is not None and containers["status"] != "True"):
+        return None
+    return ready
 
 
 def _condition(entry: Raw | None, wanted: str) -> Words | None:

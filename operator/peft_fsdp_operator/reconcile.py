@@ -6,7 +6,7 @@ happens in between, the next pass, or the next operator, comes to the same concl
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -16,7 +16,7 @@ from peft_fsdp_api.job import InvalidJob, PeftFsdpJob
 from peft_fsdp_api.status import JobStatus, Phase
 
 from .children import Children
-from .cluster import CLAIMS, JOBS, NODES, Cluster, Resource
+from .cluster import CLAIMS, JOBS, Cluster, Resource
 from .conditions import with_conditions
 from .decide import decide, report_invalid
 from .decision import Decision, Shared
@@ -25,15 +25,13 @@ from .events import Recorder
 from .job_metrics import CREATED
 from .jobs import JobKey, JobRecord, Jobs
 from .metrics import Metrics
-from .observe import claims_of, is_fenced, node_silence, see_claim, see_status
-from .seen import ClaimSeen, Observed, PodSeen, Words
+from .nodes import Nodes
+from .observe import claims_of, see_claim, see_status
+from .seen import ClaimSeen, Observed
 from .status_writes import seconds_to_wait
 
 STOPPING: Final = (Phase.RESTARTING, Phase.SUSPENDING, Phase.SUSPENDED)
-NODE_INTERVAL: Final = 5.0
-"""Seconds between looks at the nodes of pods that do not stop, or are not ready."""
-NODES_MAX: Final = 8
-"""Nodes that one look asks for: status names one of them."""
+ENDED: Final = (Phase.SUCCEEDED, Phase.FAILED)
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +43,7 @@ class Reconciler:
     cluster: Cluster
     jobs: Jobs
     children: Children
+    nodes: Nodes
     recorder: Recorder
     metrics: Metrics
     clock: Callable[[], datetime]
@@ -61,7 +60,7 @@ class Reconciler:
             return await self._report(key, record, report_invalid(before, record.generation, job.problems), now)
         seen = await self._observe(job, before, record)
         decision = decide(seen, now)
-        if decision.from_absence:
+        if decision.from_absence and not seen.is_live:
             decision = decide(replace(seen, pods=await self.children.live_pods_of(job)), now)
         written_at = record.written_at
         try:
@@ -107,49 +106,17 @@ class Reconciler:
         """What the mirrors know, and what only the API server can tell where the decision needs it."""
         pods = self.children.pods_of(job)
         departed = self.children.departed_of(job, status)
-        seen = Observed(job, status, pods, departed, refusal=record.refusal, report=record.report)
+        seen = Observed(job, status, pods, departed=departed, refusal=record.refusal, report=record.report)
         seen = replace(seen, pod_words=record.pod_words)
-        if status.phase in STOPPING and pods:
-            return replace(seen, fenced_nodes=await self._look_at_nodes(seen, record))
-        if status.phase in (Phase.STARTING, Phase.RUNNING) and any(pod.is_unready for pod in pods):
-            return replace(seen, silent_nodes=await self._look_at_unready(pods, record))
-        if _may_make_pods(seen):
+        if pods and status.phase not in ENDED:
+            seen = replace(seen, silent_nodes=await self.nodes.silent_among(pods))
+        if not _may_make_pods(seen):
+            return seen
+        if status.attempt == 0 or status.phase is Phase.PENDING:
             return replace(seen, claims=await self._look_at_claims(job))
-        return seen
-
-    async def _look_at_nodes(self, seen: Observed, record: JobRecord) -> frozenset[str]:
-        """Which nodes of stopping pods cannot run anything any more; asked every few seconds only."""
-        now = asyncio.get_running_loop().time()
-        if record.nodes_of != seen.status.attempt:  # pods normally stop by themselves: give them a moment
-            record.nodes_of, record.nodes_at, record.fenced = seen.status.attempt, now, frozenset()
-        elif now - record.nodes_at >= NODE_INTERVAL:
-            record.nodes_at = now
-            names_ = sorted({pod.node for pod in seen.pods if pod.is_stopping and pod.node})
-            record.fenced = frozenset([name for name in names_ if await self._is_fenced(name)])
-        return record.fenced
-
-    async def _look_at_unready(self, pods: Iterable[PodSeen], record: JobRecord) -> Mapping[str, Words]:
-        """Which nodes of pods that are not ready do not answer; asked every few seconds only."""
-        now = asyncio.get_running_loop().time()
-        if now - record.silent_at >= NODE_INTERVAL:
-            record.silent_at = now
-            names_ = sorted({pod.node for pod in pods if pod.is_unready and pod.node})[:NODES_MAX]
-            record.silent = {name: said for name in names_ if (said := await self._silence_of(name))}
-        return record.silent
-
-    async def _silence_of(self, node: str) -> Words | None:
-        try:
-            return node_silence(await self._get_or_none(NODES, None, node))
-        except Refused as error:  # an operator confined to namespaces may not read nodes
-            log.debug("cannot tell whether node %s answers: %s", node, error.message)
-            return None
-
-    async def _is_fenced(self, node: str) -> bool:
-        try:
-            return is_fenced(await self._get_or_none(NODES, None, node))
-        except Refused as error:  # an operator confined to namespaces may not read nodes: it waits for the pods
-            log.debug("cannot tell whether node %s is gone: %s", node, error.message)
-            return False
+        # The next attempt: that nothing is left of the last one has to be confirmed, which takes no longer beside it.
+        claims, live = await asyncio.gather(self._look_at_claims(job), self.children.live_pods_of(job))
+        return replace(seen, claims=claims, pods=live, is_live=True)
 
     async def _look_at_claims(self, job: PeftFsdpJob) -> tuple[ClaimSeen, ...]:
         namespace, wanted = job.metadata.namespace, claims_of(job)
@@ -201,8 +168,8 @@ class Reconciler:
     async def _act(self, job: PeftFsdpJob, decision: Decision, record: JobRecord, now: datetime) -> bool:
         """Do what was decided. Returns whether the next pass has something new to say at once."""
         self.check_lead()
-        if decision.delete:
-            await self.children.delete_pods(decision.delete)
+        if decision.delete or decision.force:
+            await self.children.delete_pods(decision.delete, decision.force)
         if decision.shared is Shared.REMOVE:
             await self.children.remove_shared(job)
         if not decision.create and decision.shared is not Shared.ENSURE:
@@ -219,7 +186,7 @@ class Reconciler:
 def _may_make_pods(seen: Observed) -> bool:
     """Whether the decision may be to make pods, so that their claims have to be looked at first."""
     phase, spec = seen.status.phase, seen.job.spec
-    if spec.suspend or phase in (Phase.STARTING, Phase.RUNNING, Phase.SUCCEEDED, Phase.FAILED):
+    if spec.suspend or phase in (Phase.STARTING, Phase.RUNNING, *ENDED) or (phase in STOPPING and seen.pods):
         return False
     return len(seen.pods) < spec.workers.nodes
 

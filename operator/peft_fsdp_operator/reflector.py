@@ -7,7 +7,7 @@ the reflectors, `reconcile` reads them.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
@@ -61,6 +61,10 @@ class Reflector(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._objects)
+
+    def all(self) -> Collection[T]:
+        """Every object."""
+        return self._objects.values()
 
     def find(self, name: str, namespace: str = "") -> T | None:
         """One object, or None where none is known."""

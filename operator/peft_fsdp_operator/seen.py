@@ -22,6 +22,17 @@ class Words:
 
 
 @dataclass(frozen=True, slots=True)
+class Silence:
+    """Why nothing is to be expected of a node, as it continues the sentence "node N is ..."."""
+
+    reason: str
+    message: str
+    since: str | None = None
+    is_fenced: bool = False
+    """Nothing can run there any more: the node is gone, or an administrator vouches that it is off."""
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerEnd:
     """How a container ended."""
 
@@ -40,6 +51,13 @@ class ObjectSeen:
     name: str
     uid: str
     resource_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSeen(ObjectSeen):
+    """One node: a thousand of them are kept, so nothing but whether it answers."""
+
+    silence: Silence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +90,8 @@ class PodSeen(ChildSeen):
     """Why a container does not start, where that is worth telling."""
     trainer_running: bool = False
     is_unready: bool = False
-    """Runs as far as anybody knows, and was marked as not ready: its node may not answer any more."""
+    """Runs as far as anybody knows, and the cluster marked it as not ready because its node does not answer."""
+    unready_since: str | None = None
     trainer_end: ContainerEnd | None = None
     init_failure: ContainerEnd | None = None
     others_running: bool = False
@@ -82,6 +101,11 @@ class PodSeen(ChildSeen):
     def is_stopping(self) -> bool:
         """Whether somebody deleted it."""
         return self.deleted_at is not None
+
+    @property
+    def is_forced(self) -> bool:
+        """Whether it was deleted without waiting for its node."""
+        return self.is_stopping and not self.grace_seconds
 
     @property
     def has_succeeded(self) -> bool:
@@ -167,14 +191,14 @@ class Observed:
     status: JobStatus
     """As written last: the operator's memory."""
     pods: tuple[PodSeen, ...] = ()
+    is_live: bool = False
+    """The pods were asked of the API server itself, not of a mirror."""
     departed: tuple[PodSeen, ...] = ()
     """Pods of the current attempt that ended with a failure and are gone, as they were last."""
     shared: tuple[SharedSeen, ...] = ()
     claims: tuple[ClaimSeen, ...] = ()
-    silent_nodes: Mapping[str, Words] = field(default_factory=dict)
-    """Nodes of running pods that do not answer, and what the cluster says of them."""
-    fenced_nodes: frozenset[str] = field(default_factory=frozenset)
-    """Nodes that are gone or fenced: pods on them cannot run any more."""
+    silent_nodes: Mapping[str, Silence] = field(default_factory=dict)
+    """Nodes of the pods that do not answer, and what the cluster says of them."""
     refusal: Refusal | None = None
     report: LauncherReport | None = None
     pod_words: Mapping[str, Words] = field(default_factory=dict)

@@ -28,11 +28,18 @@ def wait_for(what: str, ready: Callable[[], Any], seconds: float = 60) -> Any:
 
 
 def bind(cluster: Cluster, namespace: str, pod: str, node: str) -> None:
-    """What the scheduler does. The node need not exist."""
+    """What the scheduler does. The API server does not ask whether the node exists."""
     target = {"apiVersion": "v1", "kind": "Node", "name": node}
     binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod}, "target": target}
     path = f"/api/v1/namespaces/{namespace}/pods/{pod}/binding"
     cluster.kubectl("create", f"--raw={path}", "-f", "-", input=json.dumps(binding))
+
+
+def make_node(cluster: Cluster, name: str) -> None:
+    """A node that is ready until the cluster finds that no kubelet says so, and has room for nothing."""
+    ready = {"type": "Ready", "status": "True", "reason": "KubeletReady"}
+    manifest = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "status": {"conditions": [ready]}}
+    cluster.kubectl("create", "--raw=/api/v1/nodes", "-f", "-", input=json.dumps(manifest))
 
 
 def set_running(cluster: Cluster, namespace: str, pod: str) -> None:

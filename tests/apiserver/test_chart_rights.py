@@ -14,7 +14,7 @@ from dev.chart.helm import NAMESPACE
 from peft_fsdp_api.names import API_VERSION, KIND
 from tests.apiserver.audit import asked_by
 from tests.apiserver.chart_release import Release, chart_cluster, granted
-from tests.apiserver.gang import bind, get, set_running, set_succeeded, wait_for
+from tests.apiserver.gang import bind, get, make_node, set_running, set_succeeded, wait_for
 
 pytestmark = pytest.mark.apiserver
 
@@ -22,6 +22,7 @@ ACCOUNT = "peft-fsdp-operator"
 USER = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
 JOB = "gang"
 PORT = 18093
+NODES = DOOMED, SOUND = "node-that-goes", "node-that-stays"
 
 # Rights that the life of this test's job does not exercise, and what they are for.
 SPARED = {
@@ -76,24 +77,28 @@ def running_operator(release: Release, folder: Path, *arguments: str):
         assert token not in said
 
 
-def live_through(release: Release, namespace: str, node: str | None) -> None:
+def live_through(release: Release, namespace: str, sees_nodes: bool) -> None:
     """A job from its creation over a lost pod to its end and its removal, with every child disturbed once.
 
-    On a `node` that does not exist the lost pod stays, because no kubelet lets it go.
+    An operator that sees nodes loses the pod with its node, on which no kubelet lets it go; one that does not loses a
+    pod that was never placed.
     """
     cluster = release.cluster
     cluster.kubectl("apply", "-n", namespace, "-f", "-", input=claim())
     cluster.kubectl("apply", "-n", namespace, "-f", "-", input=job())
     wait_for("the first gang", lambda: len(get(cluster, namespace, "pods").get("items", [])) == 2)
     for worker in (0, 1):
-        if node:
-            bind(cluster, namespace, f"{JOB}-1-{worker}", node)
+        if sees_nodes:
+            bind(cluster, namespace, f"{JOB}-1-{worker}", DOOMED)
         set_running(cluster, namespace, f"{JOB}-1-{worker}")
     wait_for("phase Running", lambda: phase(release, namespace) == "Running")
     disturb_children(release, namespace)
-    cluster.kubectl("delete", "-n", namespace, f"pod/{JOB}-1-0", "--wait=false")
+    if sees_nodes:
+        cluster.kubectl("delete", "node", DOOMED)
+    else:
+        cluster.kubectl("delete", "-n", namespace, f"pod/{JOB}-1-0", "--wait=false")
     wait_for("the second gang", lambda: get(cluster, namespace, f"pod/{JOB}-2-0", f"pod/{JOB}-2-1").get("items"))
-    bind(cluster, namespace, f"{JOB}-2-0", node or "node-that-is-gone")
+    bind(cluster, namespace, f"{JOB}-2-0", SOUND)
     wait_for("a look at the events of a pod that waits without a word", lambda: has_read_events(release, namespace))
     for worker in (0, 1):
         set_succeeded(cluster, namespace, f"{JOB}-2-{worker}")
@@ -134,21 +139,29 @@ def release():
         yield release
 
 
+@pytest.fixture
+def nodes(release):
+    for name in NODES:
+        make_node(release.cluster, name)
+    yield
+    release.cluster.kubectl("delete", "node", *NODES, "--ignore-not-found")
+
+
 @pytest.mark.parametrize(
-    ("values", "arguments", "node", "refused"),
+    ("values", "arguments", "refused"),
     [
-        ([], [], "node-that-is-gone", []),
-        (["--set", "watchNamespaces={team-a}"], ["--namespace=team-a"], None, [("get", "nodes")]),
+        ([], [], []),
+        (["--set", "watchNamespaces={team-a}"], ["--namespace=team-a"], [("list", "nodes")]),
     ],
     ids=["cluster-wide", "in one namespace"],
 )
-def test_nothing_is_refused_and_nothing_is_granted_for_nothing(release, tmp_path, values, arguments, node, refused):
+def test_nothing_is_refused_and_nothing_is_granted_for_nothing(release, nodes, tmp_path, values, arguments, refused):
     before = len(list(asked_by(USER, release.cluster.audit_log)))
     namespace = release.namespace("team-a" if arguments else "anywhere")
     release.install(*values)
     release.cluster.kubectl("delete", "lease", "-n", NAMESPACE, "--all")
     with running_operator(release, tmp_path, *arguments):
-        live_through(release, namespace, node)
+        live_through(release, namespace, sees_nodes=not refused)
     asked = list(asked_by(USER, release.cluster.audit_log))[before:]
     # An operator that is confined to namespaces looks once whether it may read nodes, and says what follows.
     assert [(one.verb, one.resource) for one in asked if one.code in (401, 403)] == refused

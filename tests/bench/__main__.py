@@ -3,10 +3,11 @@
 import argparse
 import asyncio
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from dev.cluster.instance import Cluster, add_fake_nodes, control_plane
-from tests.bench import commands, creation, kills, loader, overhead, parity, quiet
+from tests.bench import commands, creation, failures, kills, loader, overhead, parity, quiet
 from tests.bench.api import connect
 from tests.bench.operator_process import running_operator
 from tests.bench.report import Figure, print_figures, write_report
@@ -16,7 +17,7 @@ from tests.bench.scale.soak import soak
 
 ROOT = Path(__file__).parents[2]
 INSTANCE = "bench"
-PARTS = ["operator", "trainer", "loader", "overhead", "kills", "scale"]
+PARTS = ["operator", "failures", "trainer", "loader", "overhead", "kills", "scale"]
 ON_DEMAND = ["commands", "soak"]
 """Parts that run only when they are named: they take half an hour and more."""
 BARS = {8: (0.06, 4.5, "bare client 0.013 s, JobSet 0.145 s"), 64: (0.25, 2.0, "bare client 0.128 s, JobSet 0.82 s")}
@@ -30,18 +31,18 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30, help="of soak")
     options = parser.parse_args()
     parts = options.part or PARTS
-    if "operator" in parts:
-        _publish("operator", measure_operator())
-    if "trainer" in parts:
-        _publish("trainer", parity.measure())
-    if "loader" in parts:
-        _publish("loader", loader.measure())
-    if "overhead" in parts:
-        _publish("overhead", overhead.measure())
-    if "kills" in parts:
-        _publish("kills", kills.measure())
-    if "commands" in parts:
-        _publish("commands", commands.measure())
+    plain: dict[str, Callable[[], list[Figure]]] = {
+        "operator": measure_operator,
+        "failures": failures.measure,
+        "trainer": parity.measure,
+        "loader": loader.measure,
+        "overhead": overhead.measure,
+        "kills": kills.measure,
+        "commands": commands.measure,
+    }
+    for part, measure in plain.items():
+        if part in parts:
+            _publish(part, measure())
     if "scale" in parts:
         _publish("scale", scale.measure(options.figure or [], options.jobs), whole=not options.figure)
         if not options.figure:

@@ -66,7 +66,7 @@ async def _operator(api: Api, body: dict[str, Any]) -> tuple[float, list[dict[st
     name, nodes = body["metadata"]["name"], body["spec"]["workers"]["nodes"]
     selector = f"labelSelector={API_GROUP}/job={name}"
     waits = [
-        asyncio.create_task(_wait_labelled(api, kind, selector, count))
+        asyncio.create_task(wait_labelled(api, kind, selector, count))
         for kind, count in (("pods", nodes), ("services", 1), ("configmaps", 1))
     ]
     await asyncio.sleep(0.3)  # the watches are open, the control plane is idle
@@ -76,32 +76,32 @@ async def _operator(api: Api, body: dict[str, Any]) -> tuple[float, list[dict[st
     seconds = time.perf_counter() - started
     pods = (await api.get(f"/api/v1/namespaces/{NAMESPACE}/pods?{selector}"))["items"]
     await api.delete(f"/apis/{API_GROUP}/{VERSION}/namespaces/{NAMESPACE}/{PLURAL}/{name}")
-    await _until_no_pods(api)
+    await until_no_pods(api)
     return seconds, pods
 
 
 async def _bare_client(api: Api, pods: list[dict[str, Any]]) -> float:
-    bodies = [_fresh(pod) for pod in pods]
-    wait = asyncio.create_task(_wait_labelled(api, "pods", "labelSelector=bench=bare", len(bodies)))
+    bodies = [fresh_pod(pod, f"bare-{pod['metadata']['name']}") for pod in pods]
+    wait = asyncio.create_task(wait_labelled(api, "pods", "labelSelector=bench=bare", len(bodies)))
     await asyncio.sleep(0.3)
     started = time.perf_counter()
     await gather_bounded(32, *(api.post(f"/api/v1/namespaces/{NAMESPACE}/pods", body) for body in bodies))
     await wait
     seconds = time.perf_counter() - started
     await api.delete(f"/api/v1/namespaces/{NAMESPACE}/pods?labelSelector=bench=bare&gracePeriodSeconds=0")
-    await _until_no_pods(api)
+    await until_no_pods(api)
     return seconds
 
 
-def _fresh(pod: dict[str, Any]) -> dict[str, Any]:
+def fresh_pod(pod: dict[str, Any], name: str) -> dict[str, Any]:
     """The operator's own pod, as nobody's: same size on the wire, no owner."""
-    body = {"metadata": {"name": f"bare-{pod['metadata']['name']}"}, "spec": copy.deepcopy(pod["spec"])}
+    body = {"metadata": {"name": name}, "spec": copy.deepcopy(pod["spec"])}
     body["metadata"]["labels"] = {"bench": "bare", **{f"pad/{i}": "x" for i in range(4)}}
     body["spec"].pop("nodeName", None)
     return body
 
 
-async def _wait_labelled(api: Api, kind: str, selector: str, count: int) -> None:
+async def wait_labelled(api: Api, kind: str, selector: str, count: int) -> None:
     """Until `count` objects exist. The API server may end a watch at any time, so it is opened again."""
     path = f"/api/v1/namespaces/{NAMESPACE}/{kind}?{selector}"
     while True:
@@ -116,7 +116,7 @@ async def _wait_labelled(api: Api, kind: str, selector: str, count: int) -> None
                     return
 
 
-async def _until_no_pods(api: Api) -> None:
+async def until_no_pods(api: Api) -> None:
     for _ in range(600):
         if not (await api.get(f"/api/v1/namespaces/{NAMESPACE}/pods?limit=1"))["items"]:
             return

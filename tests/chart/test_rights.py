@@ -43,7 +43,7 @@ def test_both_scopes_give_the_same_rights_in_a_namespace(render):
     (role,) = [r for r in render("watchNamespaces={a}").of("Role") if r["metadata"]["namespace"] == "a"]
     (cluster_role,) = [r for r in render().of("ClusterRole") if r["metadata"]["name"] == "peft-fsdp-operator"]
     assert [rule for rule in cluster_role["rules"] if rule not in role["rules"]] == [
-        {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]}
+        {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list", "watch"]}
     ]
 
 

@@ -10,6 +10,7 @@ from peft_fsdp_api.reasons import REASONS, Reason
 from peft_fsdp_api.status import CheckpointStatus, Phase
 from peft_fsdp_operator.decide import decide
 from peft_fsdp_operator.decision import Shared
+from peft_fsdp_operator.observe import NODE_GONE
 from peft_fsdp_operator.seen import ClaimSeen, Refusal, Words
 from peft_fsdp_operator.status_writes import seconds_to_wait
 from peft_fsdp_operator.times import read_time
@@ -100,7 +101,7 @@ def test_nothing_begins_before_the_last_old_pod_is_gone():
     stopping = running(0, deleted_at=at(60))
     decision = look(stopping, then=status(Phase.RESTARTING))
     assert (decision.create, decision.status.attempt) == ((), 1)
-    fenced = look(stopping, then=status(Phase.RESTARTING), fenced_nodes=frozenset({"node-0"}))
+    fenced = look(stopping, then=status(Phase.RESTARTING), silent_nodes={"node-0": NODE_GONE})
     assert (fenced.create, fenced.status.attempt) == ((0, 1), 2)
     assert look(then=status(Phase.RESTARTING)).status.attempt == 2
 
@@ -241,16 +242,6 @@ def test_events_speak_for_pods_that_are_silent_themselves():
     assert mounting.status.waiting.reason == "ErrImagePull"
     silent = look(running(0), pod(1), then=status(Phase.STARTING), pod_words=words).status.waiting
     assert (silent.worker, silent.reason, silent.message) == (1, "FailedMount", "secret not found")
-
-
-def test_a_running_pod_on_a_node_that_does_not_answer_is_told_and_looked_at_again():
-    silent = {"node-1": Words("NodeNotReady", "not ready: Kubelet stopped")}
-    decision = look(running(0), running(1, is_unready=True), silent_nodes=silent)
-    waiting = decision.status.waiting
-    assert (decision.status.phase, waiting.worker, waiting.reason) == (Phase.RUNNING, 1, "NodeNotReady")
-    assert waiting.message == "node node-1 is not ready: Kubelet stopped"
-    assert decision.look_again == read_time(at(5))
-    assert look(running(0), running(1), silent_nodes=silent).status.waiting is None
 
 
 def test_a_finished_job_shows_the_last_figures_of_its_outcome():

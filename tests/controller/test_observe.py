@@ -3,9 +3,17 @@
 import pytest
 
 from peft_fsdp_api.status import Phase
-from peft_fsdp_operator.observe import claims_of, is_fenced, newest_words, node_silence, see_claim, see_pod, see_status
+from peft_fsdp_operator.observe import (
+    claims_of,
+    newest_words,
+    see_claim,
+    see_node,
+    see_pod,
+    see_status,
+    silent_by_their_pods,
+)
 from peft_fsdp_operator.render import render_pods
-from tests.controller.builders import NOW, at, job
+from tests.controller.builders import NOW, at, job, running
 
 
 def raw(**status):
@@ -71,19 +79,6 @@ def test_a_status_of_a_newer_operator_can_be_read():
     assert see_status({}).attempt == 0
 
 
-@pytest.mark.parametrize(
-    ("node", "fenced"),
-    [
-        (None, True),
-        ({"spec": {}}, False),
-        ({"spec": {"taints": [{"key": "node.kubernetes.io/unreachable"}]}}, False),
-        ({"spec": {"taints": [{"key": "node.kubernetes.io/out-of-service"}]}}, True),
-    ],
-)
-def test_which_nodes_cannot_run_anything_any_more(node, fenced):
-    assert is_fenced(node) is fenced
-
-
 def test_all_claims_of_a_job_are_looked_at():
     volume = {"name": "data", "persistentVolumeClaim": {"claimName": "data"}}
     found = claims_of(job(cache={"claim": "hub"}, workers={"volumes": [volume, {"name": "x", "emptyDir": {}}]}))
@@ -119,25 +114,47 @@ def test_words_that_are_old_or_stand_elsewhere_are_left_out(said, told):
     assert ("a" in newest_words([said], NOW)) is told
 
 
-@pytest.mark.parametrize(("ready", "unready"), [("True", False), ("False", True)])
-def test_a_running_pod_that_was_marked_as_not_ready(ready, unready):
-    condition = {"type": "Ready", "status": ready}
-    assert see_pod(raw(conditions=[condition], containerStatuses=[trainer({"running": {}})])).is_unready is unready
-    assert not see_pod(raw(conditions=[condition], containerStatuses=[trainer({"waiting": {}})])).is_unready
+@pytest.mark.parametrize(
+    ("ready", "containers", "unready"),
+    [("True", "True", False), ("False", "True", True), ("False", None, True), ("False", "False", False)],
+    ids=["ready", "marked by the cluster", "no more is known", "the kubelet says so"],
+)
+def test_a_running_pod_that_the_cluster_marked_as_not_ready(ready, containers, unready):
+    conditions = [{"type": "Ready", "status": ready, "lastTransitionTime": at(-9)}]
+    conditions += [{"type": "ContainersReady", "status": containers}] if containers else []
+    pod = see_pod(raw(conditions=conditions, containerStatuses=[trainer({"running": {}})]))
+    assert (pod.is_unready, pod.unready_since) == (unready, at(-9) if unready else None)
+    assert not see_pod(raw(conditions=conditions, containerStatuses=[trainer({"waiting": {}})])).is_unready
+
+
+def test_without_a_right_to_read_nodes_running_pods_tell_of_theirs():
+    silent = silent_by_their_pods([running(0), running(1, is_unready=True, unready_since=at(-9))])
+    assert {node: (one.reason, one.since) for node, one in silent.items()} == {"node-1": ("NodeNotReady", at(-9))}
+
+
+def node(status="True", taints=(), **condition):
+    ready = {"type": "Ready", "status": status, **condition}
+    metadata = {"name": "n1", "uid": "u", "resourceVersion": "7"}
+    return {"metadata": metadata, "spec": {"taints": list(taints)}, "status": {"conditions": [ready]}}
 
 
 @pytest.mark.parametrize(
-    ("node", "said"),
+    ("raw_node", "said"),
     [
-        (None, "gone"),
-        ({"status": {"conditions": [{"type": "Ready", "status": "True"}]}}, None),
-        ({"status": {}}, None),
-        (
-            {"status": {"conditions": [{"type": "Ready", "status": "Unknown", "message": "Kubelet stopped"}]}},
-            "not ready: Kubelet stopped",
-        ),
+        (node(), None),
+        ({**node(), "status": {}}, None),
+        ({**node(), "spec": {}}, None),
+        (node("Unknown", message="Kubelet stopped"), ("not ready: Kubelet stopped", False)),
+        (node("False", reason="KubeletNotReady"), ("not ready: KubeletNotReady", False)),
+        (node(taints=[{"key": "node.kubernetes.io/unreachable"}]), None),
+        (node(taints=[{"key": "node.kubernetes.io/out-of-service"}]), ("tainted as out of service", True)),
     ],
 )
-def test_which_nodes_do_not_answer(node, said):
-    words = node_silence(node)
-    assert (words.message if words else None) == said
+def test_which_nodes_do_not_answer(raw_node, said):
+    silence = see_node(raw_node).silence
+    assert ((silence.message, silence.is_fenced) if silence else None) == said
+
+
+def test_a_node_says_since_when_it_does_not_answer():
+    silence = see_node(node("Unknown", message="Kubelet stopped", lastTransitionTime=at(-9))).silence
+    assert (silence.since, silence.message) == (at(-9), f"not ready since {at(-9)}: Kubelet stopped")

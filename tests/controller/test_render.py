@@ -58,7 +58,20 @@ def test_gpus_are_asked_for_and_their_taint_is_tolerated():
 def test_a_cpu_job_asks_for_no_gpu():
     pod = first_pod(gpus=0)
     assert pod["spec"]["containers"][0]["resources"] == {"requests": {}, "limits": {}}
-    assert "tolerations" not in pod["spec"]
+    assert {one["effect"] for one in pod["spec"]["tolerations"]} == {"NoExecute"}
+
+
+@pytest.mark.parametrize(("timeout", "seconds"), [("5m", 360), ("1h", 3660), ("0s", None)])
+def test_a_pod_stays_on_a_silent_node_for_as_long_as_the_job_says(timeout, seconds):
+    tolerations = {one["key"]: one for one in first_pod(gpus=0, nodeLostTimeout=timeout)["spec"]["tolerations"]}
+    assert set(tolerations) == {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"}
+    assert {one.get("tolerationSeconds") for one in tolerations.values()} == {seconds}
+
+
+def test_the_users_own_patience_with_a_node_comes_first():
+    own = {"key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 5}
+    tolerations = first_pod(workers={"tolerations": [own]})["spec"]["tolerations"]
+    assert [one for one in tolerations if one["key"] == own["key"]] == [own]
 
 
 @pytest.mark.parametrize(

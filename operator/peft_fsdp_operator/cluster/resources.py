@@ -48,7 +48,7 @@ RIGHTS: Final[dict[tuple[str, str], frozenset[str]]] = {
     ("", "configmaps"): frozenset({"get", "list", "watch", "create", "patch", "delete"}),
     ("", "persistentvolumeclaims"): frozenset({"get"}),
     ("", "events"): frozenset({"create", "list"}),
-    ("", "nodes"): frozenset({"get"}),
+    ("", "nodes"): frozenset({"get", "list", "watch"}),
     ("coordination.k8s.io", "leases"): frozenset({"get", "create", "update"}),
 }
 """(API group, resource) -> verbs. Nodes are cluster-scoped; Leases are needed in the operator's own namespace only.

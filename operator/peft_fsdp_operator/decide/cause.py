@@ -5,7 +5,7 @@ needs is the first one. Called by `rules`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Final
@@ -16,6 +16,7 @@ from peft_fsdp_api.status import Failure
 
 from ..seen import ContainerEnd, PodSeen
 from ..times import read_time, stamp
+from .nodes import has_ended
 
 
 class Weight(IntEnum):
@@ -61,12 +62,27 @@ class Candidate:
     failure: Failure
 
 
-def find_cause(attempt: int, pods: Iterable[PodSeen], missing: Mapping[int, str], now: datetime) -> Failure | None:
+@dataclass(frozen=True)
+class Nodes:
+    """Nodes by name, each with what is said of it."""
+
+    lost: Mapping[str, str] = field(default_factory=dict)
+    """Their pods are given up."""
+    silent: Mapping[str, str] = field(default_factory=dict)
+    """Those that do not answer, the lost ones among them."""
+
+
+ALL_ANSWER: Final = Nodes()
+
+
+def find_cause(
+    attempt: int, pods: Iterable[PodSeen], missing: Mapping[int, str], now: datetime, nodes: Nodes = ALL_ANSWER
+) -> Failure | None:
     """The cause of the end of an attempt, or None while nothing has failed.
 
     `pods` are those of the attempt, `missing` its workers that have no pod though they should, with its name.
     """
-    candidates = [candidate for pod in pods if (candidate := _judge(pod, now))]
+    candidates = [candidate for pod in pods if (candidate := _judge(pod, nodes, now))]
     candidates += [_vanished(worker, pod, attempt, now) for worker, pod in missing.items()]
     if not candidates:
         return None
@@ -81,18 +97,21 @@ def is_retried(failure: Failure) -> bool:
     return REASONS[Reason(failure.reason)].budget is not Budget.NONE
 
 
-def _judge(pod: PodSeen, now: datetime) -> Candidate | None:
-    return next(_judgements(pod, now), None)
+def _judge(pod: PodSeen, nodes: Nodes, now: datetime) -> Candidate | None:
+    return next(_judgements(pod, nodes, now), None)
 
 
-def _judgements(pod: PodSeen, now: datetime) -> Iterator[Candidate]:
+def _judgements(pod: PodSeen, nodes: Nodes, now: datetime) -> Iterator[Candidate]:
     if pod.has_succeeded:
         return
     end = pod.trainer_end
+    if pod.node is not None and pod.node in nodes.lost and not has_ended(pod):
+        yield _candidate(Weight.NODE_LOST, pod, Reason.NODE_LOST, nodes.lost[pod.node], now, None)
     if pod.disruption is not None:
-        lost = pod.disruption.reason == "DeletionByPodGC"
+        lost = _is_node_loss(pod.disruption.reason, pod, nodes)
         reason, weight = (Reason.NODE_LOST, Weight.NODE_LOST) if lost else (Reason.DISRUPTED, Weight.DISRUPTED)
-        said = f"{pod.disruption.reason}: {pod.disruption.message}"
+        said = nodes.silent.get(pod.node or "") if lost else None
+        said = f"{pod.disruption.reason}: {said or pod.disruption.message}"
         yield _candidate(weight, pod, reason, said, now, end)
     if end is None and pod.phase == "Failed" and pod.failure is not None:
         said = f"{pod.failure.reason}: {pod.failure.message}"
@@ -106,6 +125,13 @@ def _judgements(pod: PodSeen, now: datetime) -> Iterator[Candidate]:
         yield _candidate(Weight.DELETED, pod, Reason.POD_DELETED, "the pod was deleted", now, None)
     if pod.phase == "Failed":
         yield _candidate(Weight.APPLICATION, pod, Reason.APPLICATION_ERROR, "the pod failed", now, None)
+
+
+def _is_node_loss(word: str, pod: PodSeen, nodes: Nodes) -> bool:
+    """Taints are also put on nodes that work, to empty them: then the pod was taken away, and nothing is lost."""
+    if word == "DeletionByTaintManager":
+        return pod.node in nodes.silent or pod.is_unready
+    return word == "DeletionByPodGC"
 
 
 def _exited(pod: PodSeen, end: ContainerEnd, now: datetime) -> Candidate:

@@ -2,7 +2,8 @@
 
 A gang is stopped at the first word of any worker. Where that word was "I lost a peer", the peer's own end is still to
 come, and it decides on budget, hint and whether there is a next attempt at all. The same holds for an error that is
-retried, where a worker that ended at the same time says that its own would come again.
+retried, where a worker that ended at the same time says that its own would come again. That a node does not answer is
+known last of all, close to a minute after its peers have missed it.
 """
 
 from datetime import datetime
@@ -14,7 +15,8 @@ from ..decision import Decision
 from ..seen import Observed
 from ..times import read_time
 from .budget import refund
-from .cause import ECHOES, SAME_TIME, find_cause, is_retried
+from .cause import ECHOES, SAME_TIME, Nodes, find_cause, is_retried
+from .nodes import silent_nodes
 from .phases import changed, current_pods, end_attempt
 
 
@@ -23,7 +25,8 @@ def when_cause_is_late(seen: Observed, status: JobStatus, now: datetime) -> Deci
     told = status.last_failure
     if status.phase is not Phase.RESTARTING or told is None or told.attempt != status.attempt:
         return None
-    cause = find_cause(status.attempt, [*current_pods(seen, status), *seen.departed], {}, now)
+    silent = silent_nodes(seen)
+    cause = find_cause(status.attempt, [*current_pods(seen, status), *seen.departed], {}, now, Nodes(silent, silent))
     if cause is None or not _explains(cause, told):
         return None
     return end_attempt(seen, _without(told, status), cause, now, absent=False)
@@ -35,6 +38,8 @@ def _explains(cause: Failure, told: Failure) -> bool:
         return False
     if told.reason not in ECHOES and not _is_final(cause, told):
         return False
+    if cause.reason == Reason.NODE_LOST:
+        return True
     return (
         cause.time is not None and told.time is not None and read_time(cause.time) <= read_time(told.time) + SAME_TIME
     )

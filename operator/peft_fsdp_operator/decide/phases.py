@@ -14,6 +14,7 @@ from ..seen import Observed, PodSeen
 from ..times import seconds_between, stamp, stamp_up
 from .budget import judge
 from .history import nodes_to_avoid, remember
+from .nodes import lost_nodes, on_lost
 
 ACTIVE: Final = (Phase.PENDING, Phase.STARTING, Phase.RUNNING)
 """Phases in which the current attempt has pods, or is about to have them."""
@@ -82,10 +83,17 @@ def end_attempt(seen: Observed, status: JobStatus, failure: Failure, now: dateti
         restarting,
         failure.reason,
         message,
-        delete=tuple(pod for pod in seen.pods if not pod.is_stopping),
+        delete=pods_to_stop(seen, now),
+        force=on_lost(seen.pods, lost_nodes(seen, now)),
         notice=Notice("Warning", failure.reason, message),
         from_absence=absent,
     )
+
+
+def pods_to_stop(seen: Observed, now: datetime) -> tuple[PodSeen, ...]:
+    """Those that nobody has told yet, and whose nodes are there to hear of it."""
+    lost = lost_nodes(seen, now)
+    return tuple(pod for pod in seen.pods if not pod.is_stopping and pod.node not in lost)
 
 
 def fail(

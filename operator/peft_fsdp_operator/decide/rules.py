@@ -14,6 +14,7 @@ from ..decision import Decision, Notice, Shared
 from ..seen import Observed
 from ..times import read_time
 from .late_cause import when_cause_is_late
+from .nodes import find_silent, lost_nodes, next_loss, on_lost
 from .phases import (
     ACTIVE,
     begin_attempt,
@@ -23,14 +24,15 @@ from .phases import (
     current_pods,
     newest_checkpoint,
     pods_to_remove,
+    pods_to_stop,
     succeed,
 )
 from .running import carry_on, next_deadline, when_beginning, when_failed, when_late
 from .stall import when_stalled
 from .waiting import find_overdue
 
-FENCE_INTERVAL: Final = timedelta(seconds=5)
-"""How often nodes are looked at while pods on them do not stop."""
+STOP_INTERVAL: Final = timedelta(seconds=5)
+"""How often pods that stop are looked at, so that one that does not is told of."""
 
 Rule = Callable[[Observed, JobStatus, datetime], Decision | None]
 
@@ -41,7 +43,8 @@ def decide(seen: Observed, now: datetime) -> Decision:
     decisions = (rule(seen, status, now) for rule in RULES)
     decision = next((one for one in decisions if one is not None), None) or carry_on(seen, status, now)
     deadline = next_deadline(seen, decision.status)
-    moments = [moment for moment in (decision.look_again, deadline) if moment is not None]
+    loss = next_loss(seen, now)
+    moments = [moment for moment in (decision.look_again, deadline, loss) if moment is not None]
     return replace(decision, look_again=min(moments, default=None))
 
 
@@ -84,24 +87,26 @@ def _when_finished(seen: Observed, status: JobStatus, now: datetime) -> Decision
 
 
 def _when_stopping(seen: Observed, status: JobStatus, now: datetime) -> Decision | None:
-    """Between two attempts, or before a rest: nothing begins before every old pod is gone or its node is fenced."""
+    """Between two attempts, or before a rest: nothing begins before every old pod is gone or its node is given up."""
     resumes = status.phase is Phase.SUSPENDED and not seen.job.spec.suspend
     if status.phase not in (Phase.RESTARTING, Phase.SUSPENDING) and not resumes:
         return None
-    remaining = [pod for pod in seen.pods if not (pod.is_stopping and pod.node in seen.fenced_nodes)]
+    lost = lost_nodes(seen, now)
+    remaining = [pod for pod in seen.pods if not (pod.is_forced and pod.node in lost)]
     if not remaining:
         return None
-    overdue = find_overdue(remaining, now)
+    waiting = find_silent(remaining, seen) or find_overdue(remaining, now)
     # Pods that were asked to stop save first, and their last word is there only until they are gone.
     saved = newest_checkpoint(seen, status)
-    waits = changed(status, waiting=overdue, workers=count(seen, status), checkpoint=saved)
+    waits = changed(status, waiting=waiting, workers=count(seen, status), checkpoint=saved)
     target = "suspending" if seen.job.spec.suspend else f"attempt {status.attempt + 1}"
     return Decision(
         waits,
         "Suspending" if status.phase is Phase.SUSPENDING else "Restarting",
-        overdue.message if overdue else f"{len(remaining)} pods of attempt {status.attempt} stop before {target}",
-        delete=tuple(pod for pod in remaining if not pod.is_stopping),
-        look_again=now + FENCE_INTERVAL,
+        waiting.message if waiting else f"{len(remaining)} pods of attempt {status.attempt} stop before {target}",
+        delete=pods_to_stop(seen, now),
+        force=on_lost(seen.pods, lost),
+        look_again=now + STOP_INTERVAL,
     )
 
 
@@ -116,7 +121,7 @@ def _when_suspended(seen: Observed, status: JobStatus, now: datetime) -> Decisio
     """`suspend` stops the pods, which save their state; nothing is charged to any budget."""
     if not seen.job.spec.suspend:
         return None
-    live = tuple(pod for pod in seen.pods if not pod.is_stopping)
+    live = pods_to_stop(seen, now)
     if status.phase in ACTIVE and seen.pods:
         closed = close_attempt(status, seen.job, now, phase=Phase.SUSPENDING, workers=count(seen, status))
         message = f"attempt {status.attempt} is stopped because spec.suspend is true"

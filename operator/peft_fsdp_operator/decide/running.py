@@ -1,6 +1,5 @@
 """The life of one attempt, from its first pod to its end. Called by `rules`."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -12,15 +11,15 @@ from peft_fsdp_api.status import JobStatus, Phase, Waiting
 from ..decision import Decision, Notice, Shared
 from ..seen import Observed, PodSeen, Refusal
 from ..times import read_time, seconds_between, stamp
-from .cause import find_cause
+from .cause import Nodes, find_cause
 from .claims import find_problem
+from .nodes import find_silent, lost_nodes, silent_nodes
 from .phases import ACTIVE, begin_attempt, changed, count, current_pods, end_attempt, fail, own_failure
-from .waiting import find_silent, find_waiting, is_hopeless
+from .waiting import find_waiting, is_hopeless
 
 CLAIM_PATIENCE: Final = timedelta(seconds=10)
 """People apply a job and its claim in one go, in any order."""
 CLAIM_INTERVAL: Final = timedelta(seconds=1)
-NODE_INTERVAL: Final = timedelta(seconds=5)
 
 
 def when_beginning(seen: Observed, status: JobStatus, now: datetime) -> Decision | None:
@@ -42,7 +41,8 @@ def when_failed(seen: Observed, status: JobStatus, now: datetime) -> Decision | 
     workers = range(seen.job.spec.workers.nodes)
     missing = [worker for worker in workers if worker not in there] if status.phase is not Phase.PENDING else []
     lost = {worker: f"{seen.job.name}-{status.attempt}-{worker}" for worker in missing}
-    failure = find_cause(status.attempt, [*pods, *seen.departed], lost, now)
+    nodes = Nodes(lost_nodes(seen, now), silent_nodes(seen))
+    failure = find_cause(status.attempt, [*pods, *seen.departed], lost, now, nodes)
     if failure is None:
         return None
     return end_attempt(seen, status, failure, now, absent=bool(missing))
@@ -55,7 +55,8 @@ def when_late(seen: Observed, status: JobStatus, now: datetime) -> Decision | No
         return None
     spec = seen.job.spec
     if status.running_since is None:
-        waiting = find_waiting(current_pods(seen, status), _refusal(seen, status), seen.pod_words)
+        pods = current_pods(seen, status)
+        waiting = find_silent(pods, seen) or find_waiting(pods, _refusal(seen, status), seen.pod_words)
         why = f": {waiting.reason}: {waiting.message}" if waiting else ""
         said = f"not all pods ran within startDeadline {spec.start_deadline}{why}"
         reason = Reason.START_DEADLINE_EXCEEDED
@@ -88,7 +89,7 @@ def carry_on(seen: Observed, status: JobStatus, now: datetime) -> Decision:
         return _create_missing(seen, status, now)
     all_run = all(pod.has_started for pod in pods)
     refusal = _refusal(seen, status)
-    waiting = find_waiting(pods, refusal, seen.pod_words) or find_silent(pods, seen.silent_nodes)
+    waiting = find_silent(pods, seen) or find_waiting(pods, refusal, seen.pod_words)
     phase = Phase.RUNNING if all_run else Phase.STARTING
     moved = changed(
         _with_report(seen, status),
@@ -104,17 +105,10 @@ def carry_on(seen: Observed, status: JobStatus, now: datetime) -> Decision:
         message,
         delete=_of_older_attempts(seen, status),
         shared=Shared.ENSURE,
-        look_again=_next_look(pods, refusal, now),
+        look_again=refusal.retry_at if refusal else None,
         notice=_notice(status, moved),
         is_stuck=is_hopeless(waiting),
     )
-
-
-def _next_look(pods: Iterable[PodSeen], refusal: Refusal | None, now: datetime) -> datetime | None:
-    """When to try a refused pod again, or to look at the node of one that is not ready."""
-    if refusal is not None:
-        return refusal.retry_at
-    return now + NODE_INTERVAL if any(pod.is_unready for pod in pods) else None
 
 
 def _create_missing(seen: Observed, status: JobStatus, now: datetime) -> Decision:

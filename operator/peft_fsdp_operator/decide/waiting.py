@@ -36,22 +36,13 @@ def _words(pod: PodSeen, pod_words: Mapping[str, Words]) -> Words | None:
     return pod.unscheduled or pod.waiting or pod_words.get(pod.uid)
 
 
-def find_silent(pods: Iterable[PodSeen], silent_nodes: Mapping[str, Words]) -> Waiting | None:
-    """The first worker that runs on a node that does not answer."""
-    for pod in sorted(pods, key=lambda one: one.worker):
-        words = silent_nodes.get(pod.node or "") if pod.is_unready else None
-        if words is not None:
-            return Waiting(worker=pod.worker, reason=words.reason, message=f"node {pod.node} is {words.message}")
-    return None
-
-
 def find_overdue(pods: Iterable[PodSeen], now: datetime) -> Waiting | None:
     """A pod that was told to stop, had its grace period and is still there: its node does not answer."""
     for pod in sorted(pods, key=lambda one: one.worker):
         if pod.deleted_at is not None and read_time(pod.deleted_at) + LATE < now:
             message = (
                 f"pod {pod.name} was told to stop by {pod.deleted_at} and is still there; the next attempt starts "
-                f"when it is gone, or when node {pod.node} is removed or tainted as out of service"
+                f"when it is gone, or when node {pod.node} is removed, tainted as out of service, or given up"
             )
             return Waiting(worker=pod.worker, reason="Terminating", message=message)
     return None

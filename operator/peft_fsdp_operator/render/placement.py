@@ -4,8 +4,12 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from peft_fsdp_api import names
+from peft_fsdp_api.durations import parse_duration
 from peft_fsdp_api.job import PeftFsdpJob
 
+SILENCE: Final = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+BACKSTOP: Final = 60
+"""Seconds after nodeLostTimeout at which the cluster itself takes pods off a silent node, if no operator did."""
 PREFERRED: Final = "preferredDuringSchedulingIgnoredDuringExecution"
 
 
@@ -22,12 +26,20 @@ def render_affinity(job: PeftFsdpJob, avoided_nodes: Sequence[str] = ()) -> dict
 
 
 def render_tolerations(job: PeftFsdpJob) -> list[dict[str, Any]]:
-    """The user's own, and the taint that keeps other pods off GPU nodes."""
+    """The user's own, the taint that keeps other pods off GPU nodes, and that a node is silent for nodeLostTimeout: by
+    default the cluster would take the pods away after five minutes, whatever the job says."""
     workers = job.spec.workers
     tolerations = [toleration.to_wire() for toleration in workers.tolerations]
     if workers.gpus_per_node:
         tolerations.append({"key": workers.gpu_resource, "operator": "Exists", "effect": "NoSchedule"})
-    return tolerations
+    own = {toleration.get("key") for toleration in tolerations}
+    return tolerations + [_patience(job, key) for key in SILENCE if key not in own]
+
+
+def _patience(job: PeftFsdpJob, key: str) -> dict[str, Any]:
+    seconds = int(parse_duration(job.spec.node_lost_timeout).total_seconds())
+    toleration: dict[str, Any] = {"key": key, "operator": "Exists", "effect": "NoExecute"}
+    return toleration | ({"tolerationSeconds": seconds + BACKSTOP} if seconds else {})
 
 
 def _together(job: PeftFsdpJob) -> dict[str, Any]:

@@ -68,5 +68,6 @@ async def open_world(instance: Instance, namespace: str) -> AsyncIterator[World]
         if await world.find(CLAIMS, "models") is None:
             await world.make_claim()
         yield world
+        await world.remove_nodes()
     finally:
         await session.close()

@@ -132,21 +132,6 @@ async def test_the_next_attempt_waits_for_the_last_pod_of_the_old_one(world):
     await world.until_pods(*SECOND)
 
 
-async def test_a_pod_on_a_node_that_is_gone_does_not_hold_up_the_next_attempt(world, api_server):
-    """Nothing can run on a node that is no more; a pod there would stay Terminating for ever."""
-    await world.submit()
-    await world.until_pods(*FIRST)
-    await world.bind("tune-1-0")  # there is no such node
-    await world.run_all()
-    await world.until_phase("Running")
-    await world.end_pod("tune-1-1", 74)
-
-    async def second_attempt():
-        return set(SECOND) <= set(await world.pods())
-
-    await until(second_attempt)
-
-
 async def test_suspend_stops_the_pods_and_resume_begins_an_attempt_that_no_budget_pays(world):
     await start(world)
     await world.patch(JOBS, "tune", {"spec": {"suspend": True}})

@@ -62,21 +62,6 @@ async def test_an_init_container_that_waits_is_told(world):
     assert (await until_waiting(world, said["reason"]))["message"] == said["message"]
 
 
-async def test_a_node_that_does_not_answer_any_more_is_told_while_its_pod_seems_to_run(world, api_server):
-    silent = {"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown", "message": "Kubelet stopped"}
-    with node(api_server, {"conditions": [silent]}):
-        await world.submit(nodes=1)
-        await world.until_pods("tune-1-0")
-        await world.bind("tune-1-0")
-        await world.run_pod("tune-1-0")
-        await world.until_phase("Running")
-        unready = {"status": {"conditions": [{"type": "Ready", "status": "False"}]}}
-        await world.patch(PODS, "tune-1-0", unready, "status")
-        waiting = await until_waiting(world, "NodeNotReady")
-        assert (waiting["worker"], "Kubelet stopped" in waiting["message"]) == (0, True)
-        assert (await world.status())["phase"] == "Running"
-
-
 @contextmanager
 def node(api_server, status):
     """A node that nobody serves, with the status that a kubelet or the cluster would give it."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from peft_fsdp_api import names
-from peft_fsdp_operator.cluster import CLAIMS, CONFIGMAPS, EVENTS, JOBS, PODS, SERVICES, Cluster, Resource
+from peft_fsdp_operator.cluster import CLAIMS, CONFIGMAPS, EVENTS, JOBS, NODES, PODS, SERVICES, Cluster, Resource
 from peft_fsdp_operator.errors import NotFound
 
 IMAGE = "registry.example/trainer:test"
@@ -39,6 +39,7 @@ class World:
 
     def __init__(self, cluster: Cluster, namespace: str) -> None:
         self.cluster, self.namespace = cluster, namespace
+        self._nodes: set[str] = set()
 
     async def make_claim(self, name: str = "models", mode: str = "ReadWriteMany") -> None:
         spec = {"accessModes": [mode], "resources": {"requests": {"storage": "1Gi"}}}
@@ -87,11 +88,31 @@ class World:
         for pod in await self.pods(name):
             await self.run_pod(pod)
 
-    async def bind(self, name: str) -> None:
+    async def bind(self, name: str, node: str = NODE) -> None:
         """Put a pod on a node that nobody serves: deleting it only asks it to stop."""
-        url = self.cluster._server + PODS.path(self.namespace, name, "binding")
-        body = {"metadata": {"name": name}, "target": {"kind": "Node", "name": NODE}}
-        async with self.cluster.session.post(url, json=body) as response:
+        await self.make_node(node)
+        body = {"metadata": {"name": name}, "target": {"kind": "Node", "name": node}}
+        await self._post(PODS.path(self.namespace, name, "binding"), body)
+
+    async def make_node(self, name: str) -> None:
+        """A node that is ready, for a while: no kubelet says so again. It has room for nothing."""
+        if name not in self._nodes:
+            self._nodes.add(name)
+            status = {"conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady"}]}
+            await self._post(NODES.path(), {"metadata": {"name": name}, "status": status})
+
+    async def silence(self, node: str, since: str) -> None:
+        """What the cluster says of a node from which it has not heard."""
+        silent = {"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown", "message": "Kubelet stopped"}
+        body = {"status": {"conditions": [{**silent, "lastTransitionTime": since}]}}
+        await self.patch(NODES, node, body, "status")
+
+    async def remove_node(self, name: str) -> None:
+        await self.remove_by_force(name, NODES)
+        self._nodes.discard(name)
+
+    async def _post(self, path: str, body: dict[str, Any]) -> None:
+        async with self.cluster.session.post(self.cluster._server + path, json=body) as response:
             assert response.status < 300, await response.text()
 
     async def remove_by_force(self, name: str, resource: Resource = PODS) -> None:
@@ -152,6 +173,11 @@ class World:
             return not any(pods + services)
 
         await until(empty)
+        await self.remove_nodes()
+
+    async def remove_nodes(self) -> None:
+        for name in list(self._nodes):
+            await self.remove_node(name)
 
     async def shared_versions(self, name: str = "tune") -> list[str]:
         found = [await self.find(resource, name) for resource in (SERVICES, CONFIGMAPS)]
@@ -182,8 +208,8 @@ async def stays(check: Callable[[], Awaitable[bool]], seconds: float = 1.5) -> N
         await asyncio.sleep(0.1)
 
 
-def now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+def now(ago: float = 0) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - ago))
 
 
 @contextmanager
