@@ -10,7 +10,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,8 @@ def over_bar(loaded: Loaded) -> float:
 
 
 def load_rank(model: str, nested: bool | None, digest: bool = True) -> dict[str, Any]:
-    """Load with the trainer's loader as this rank."""
+    """Load with the trainer's loader as this rank. Memory is watched together with the digests: the thread that looks
+    at it takes time from the load, which is timed without it."""
     import torch
 
     from peft_fsdp_api.spec import FsdpSpec, LoraSpec, ModelSpec, QuantizationSpec
@@ -91,7 +92,7 @@ def load_rank(model: str, nested: bool | None, digest: bool = True) -> dict[str,
     from peft_fsdp_trainer.weights import find_weights
 
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // int(os.environ["WORLD_SIZE"])))
-    with _watched() as watched:
+    with _watched() if digest else nullcontext([0.0]) as watched:
         ranks = join_ranks("cpu")
         ranks.barrier()
         start = time.perf_counter()
@@ -115,8 +116,6 @@ def reference_rank(model: str, nested: bool | None, digest: bool = True) -> dict
     import torch
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
-    # A rank of the trainer keeps the garbage collector from the libraries' objects; a script of its user does not.
-    gc.unfreeze()
     torch.set_num_threads(os.cpu_count() or 1)
     named: dict[str, Any] = {}
     if nested is not None:
