@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dev.cluster.instance import Cluster, add_fake_nodes, control_plane
-from peft_fsdp_api.names import GROUP, LABEL_ATTEMPT, LABEL_JOB
+from peft_fsdp_api.names import LABEL_ATTEMPT, LABEL_JOB
 from tests.bench import creation
 from tests.bench.api import Api, connect
 from tests.bench.failing_gangs import (
@@ -35,6 +35,7 @@ from tests.bench.failing_gangs import (
 from tests.bench.operator_process import running_operator
 from tests.bench.report import Figure
 from tests.bench.scale.audit import OPERATOR, AuditLog
+from tests.bench.scale.world import apply_crd
 
 INSTANCE: Final = "failures"
 REPEATS: Final = 7
@@ -42,7 +43,6 @@ LOST: Final = 1
 """The worker that fails."""
 TIMEOUT: Final = 3
 NODE: Final = "bench-silent"
-ROOT = Path(__file__).parents[2]
 TOLD_BARS: Final = {8: (0.03, 0.05), 64: (0.06, 0.20)}
 MADE_BARS: Final = {8: 0.12, 64: 0.5}
 PEERS: Final = {
@@ -65,8 +65,7 @@ def measure() -> list[Figure]:
     """All figures, on a control plane of its own with KWOK nodes."""
     with control_plane(INSTANCE) as cluster, tempfile.TemporaryDirectory() as folder:
         add_fake_nodes(INSTANCE, 80, gpus=8)
-        cluster.kubectl("apply", "-f", str(ROOT / "manifests" / "crd.yaml"))
-        cluster.kubectl("wait", "--for=condition=Established", f"crd/peftfsdpjobs.{GROUP}")
+        apply_crd(cluster)
         return asyncio.run(_measure(cluster, Path(folder)))
 
 

@@ -35,7 +35,7 @@ async def lost_and_restarted(world):
     await world.until_pods(*SECOND)
     status = await world.status()
     failure = status["lastFailure"]
-    assert (failure["reason"], failure["node"], failure["pod"]) == ("NodeLost", DOOMED, "tune-1-1")
+    assert (failure["reason"], failure["node"], failure["pod"]) == ("NodeLost", world.named(DOOMED), "tune-1-1")
     assert status["restarts"] == {"application": 0, "infrastructure": 1, "preemption": 0}
     return failure
 
@@ -44,7 +44,7 @@ async def test_a_node_that_is_removed_restarts_the_gang(world):
     await start(world)
     await world.remove_node(DOOMED)
     failure = await lost_and_restarted(world)
-    assert failure["message"] == f"node {DOOMED} is gone"
+    assert failure["message"] == f"node {world.named(DOOMED)} is gone"
 
 
 async def test_a_gang_that_waits_for_a_pod_goes_on_when_its_node_is_removed(world):
@@ -78,7 +78,7 @@ async def test_a_node_that_answers_again_in_time_changes_nothing(world):
     await world.silence(DOOMED, since=now())
     await until_waiting(world, "NodeNotReady")
     ready = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
-    await world.patch(NODES, DOOMED, ready, "status")
+    await world.patch(NODES, world.named(DOOMED), ready, "status")
 
     async def quiet():
         return "waiting" not in await world.status()
@@ -96,7 +96,7 @@ async def test_without_a_time_out_only_a_fence_helps_and_the_silence_is_told_whi
     assert (await world.status())["lastFailure"]["reason"] == "NodeLost"
     assert set(await world.pods()) == {"tune-1-1"}
     taint = {"key": "node.kubernetes.io/out-of-service", "value": "nodeshutdown", "effect": "NoExecute"}
-    await world.patch(NODES, DOOMED, {"spec": {"taints": [taint]}})
+    await world.patch(NODES, world.named(DOOMED), {"spec": {"taints": [taint]}})
     await lost_and_restarted(world)
 
 
@@ -120,7 +120,7 @@ async def test_a_drain_is_no_lost_node(world):
         return (await world.status()).get("lastFailure")
 
     failure = await until(ended, world.status)
-    assert (failure["reason"], failure["node"]) == ("Disrupted", DOOMED)
+    assert (failure["reason"], failure["node"]) == ("Disrupted", world.named(DOOMED))
     await world.remove_by_force("tune-1-1")
     await world.until_pods(*SECOND)
     assert (await world.status())["restarts"]["preemption"] == 1

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from peft_fsdp_api import names
 from peft_fsdp_operator.cluster import CLAIMS, CONFIGMAPS, EVENTS, JOBS, NODES, PODS, SERVICES, Cluster, Resource
@@ -40,6 +41,7 @@ class World:
     def __init__(self, cluster: Cluster, namespace: str) -> None:
         self.cluster, self.namespace = cluster, namespace
         self._nodes: set[str] = set()
+        self._suffix = uuid4().hex[:6]
 
     async def make_claim(self, name: str = "models", mode: str = "ReadWriteMany") -> None:
         spec = {"accessModes": [mode], "resources": {"requests": {"storage": "1Gi"}}}
@@ -91,11 +93,16 @@ class World:
     async def bind(self, name: str, node: str = NODE) -> None:
         """Put a pod on a node that nobody serves: deleting it only asks it to stop."""
         await self.make_node(node)
-        body = {"metadata": {"name": name}, "target": {"kind": "Node", "name": node}}
+        body = {"metadata": {"name": name}, "target": {"kind": "Node", "name": self.named(node)}}
         await self._post(PODS.path(self.namespace, name, "binding"), body)
 
-    async def make_node(self, name: str) -> None:
+    def named(self, node: str) -> str:
+        """The full name of a node. The node controller remembers names: one that comes again is late at once."""
+        return f"{node}-{self._suffix}"
+
+    async def make_node(self, node: str) -> None:
         """A node that is ready, for a while: no kubelet says so again. It has room for nothing."""
+        name = self.named(node)
         if name not in self._nodes:
             self._nodes.add(name)
             status = {"conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady"}]}
@@ -105,9 +112,12 @@ class World:
         """What the cluster says of a node from which it has not heard."""
         silent = {"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown", "message": "Kubelet stopped"}
         body = {"status": {"conditions": [{**silent, "lastTransitionTime": since}]}}
-        await self.patch(NODES, node, body, "status")
+        await self.patch(NODES, self.named(node), body, "status")
 
-    async def remove_node(self, name: str) -> None:
+    async def remove_node(self, node: str) -> None:
+        await self._remove_node(self.named(node))
+
+    async def _remove_node(self, name: str) -> None:
         await self.remove_by_force(name, NODES)
         self._nodes.discard(name)
 
@@ -177,7 +187,7 @@ class World:
 
     async def remove_nodes(self) -> None:
         for name in list(self._nodes):
-            await self.remove_node(name)
+            await self._remove_node(name)
 
     async def shared_versions(self, name: str = "tune") -> list[str]:
         found = [await self.find(resource, name) for resource in (SERVICES, CONFIGMAPS)]

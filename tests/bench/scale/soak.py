@@ -101,7 +101,9 @@ def _rest(operator: OperatorProcess, minute: float) -> Rest:
 
 
 def _mirrored(operator: OperatorProcess) -> float:
-    return sum(value for name, value in read_metrics(operator.port).items() if name.startswith(GONE))
+    """Children of jobs; the nodes stay."""
+    found = read_metrics(operator.port).items()
+    return sum(value for name, value in found if name.startswith(GONE) and "nodes" not in name)
 
 
 def _finish(name: str) -> list[Object]:

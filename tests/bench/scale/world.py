@@ -92,10 +92,17 @@ def open_world(pods: int) -> Iterator[World]:
     nodes = -(-pods // GPUS_PER_NODE) + SPARE_NODES
     with control_plane(INSTANCE) as cluster, tempfile.TemporaryDirectory() as folder:
         add_fake_nodes(INSTANCE, nodes, gpus=GPUS_PER_NODE)
-        cluster.kubectl("apply", "-f", str(ROOT / "manifests" / "crd.yaml"))
-        cluster.kubectl("wait", "--for=condition=Established", "crd/peftfsdpjobs.training.peft-fsdp.io")
+        apply_crd(cluster)
         make_namespace(cluster, NAMESPACE)
         yield World(cluster, Path(folder), Poster(cluster.kubeconfig, Path(folder)), AuditLog(cluster.audit_log))
+
+
+def apply_crd(cluster: Cluster) -> None:
+    """`kubectl wait` alone would fail on an object that has no conditions yet."""
+    cluster.kubectl("apply", "-f", str(ROOT / "manifests" / "crd.yaml"))
+    show = ("get", "crd/peftfsdpjobs.training.peft-fsdp.io", "-o=jsonpath={.status.conditions}")
+    wait_until(lambda: "Established" in cluster.kubectl(*show), "the CRD has conditions", step=0.2)
+    cluster.kubectl("wait", "--for=condition=Established", show[1])
 
 
 def make_namespace(cluster: Cluster, name: str) -> None:
