@@ -1,4 +1,4 @@
-"""`python -m tests.specs --count 10000 --seed 1`: of which `make test` does a tenth.
+"""`python -m tests.specs --count 10000 --seed 1`: of which `make test` does a part.
 
 --seed N --count 1 --show prints the job of a seed; --every-value is a systematic round over places and odd values.
 """

@@ -91,14 +91,15 @@ def complaints(generated: Generated, answer: Answer) -> Iterator[str]:
         return
     if answer.code not in (201, 400, 422):
         yield f"the API server answers {answer.code}: {answer.message[:SHOWN]}"
-    agreed = [problem for problem in problems if BEYOND_CEL not in problem.message]
-    if answer.accepts == bool(agreed):
+    seen_by_both = [problem for problem in problems if BEYOND_CEL not in problem.message]
+    if seen_by_both if answer.accepts else not problems:
         said = "; ".join(map(str, problems))[:SHOWN] or "valid"
         yield f"the operator says: {said}; the API server: {answer.code} {answer.message[:SHOWN] or 'valid'}"
     for problem in problems:
         if not problem.message or not any(_is_about(problem, place) for place in generated.touched):
             yield f"nobody touched what this names: {str(problem)[:SHOWN]}"
-    if problems and not answer.accepts and not any(_is_named(problem.field, answer.message) for problem in problems):
+    named = any(_is_named(problem.field, answer.message) for problem in seen_by_both)
+    if seen_by_both and not answer.accepts and not named:
         yield f"the API server names none of {[one.field for one in problems]}: {answer.message[:SHOWN]}"
 
 
