@@ -39,7 +39,9 @@ class Metrics:
         self.watch_age = self._gauge(
             "watch_age_seconds", "Time since the API server last said anything on the watch of a kind.", "kind"
         )
-        self.mirrored = self._gauge("mirrored_objects", "Children of jobs and nodes that are kept in memory, by kind.", "kind")
+        self.mirrored = self._gauge(
+            "mirrored_objects", "Children of jobs and nodes that are kept in memory, by kind.", "kind"
+        )
 
     def _declare_work(self) -> None:
         self.queue_depth = self._gauge("queue_depth", "Jobs that wait for a pass.")
