@@ -75,6 +75,7 @@ CHANGES: dict[str, Any] = {
     "cache": {"claim": "cache"},
     "workers": {"nodes": 2},
     "restart": {"application": {"limit": 9}},
+    "nodeLostTimeout": "10m",
     "suspend": True,
     "startDeadline": "1h",
     "activeDeadline": "2h",
