@@ -23,8 +23,8 @@ def test_a_file_of_any_size_is_merged_in_the_memory_of_a_few_tensors(tmp_path):
     adapter = FinishedAdapter(tensors, LoraConfig(r=1, lora_alpha=2))
     with _watched() as peak:
         _write_file(tmp_path / "merged", "model.safetensors", find_weights(tmp_path), adapter, torch.bfloat16)
-    # One tensor in float32, what is added to it, and the sum: six times its 16-bit size, and what else the process takes
-    # meanwhile; the file is 40 times.
+    # One tensor in float32, what is added to it, and the sum: six times its 16-bit size, and what else the process
+    # takes meanwhile; the file is 40 times.
     assert peak[0] < 20 * TENSOR_MIB
     merged = load_file(tmp_path / "merged")
     assert [float(merged[f"{number}.weight"][5, 7]) for number in range(COUNT)] == [
