@@ -69,6 +69,7 @@ class Reconciler:
             self.jobs.keep(await self.cluster.get(JOBS, *key))
             return 0.0
         except NotFound:
+            log.info("the job was deleted meanwhile", extra={"job": str(key)})
             self.jobs.drop(key)
             return None
         if decision.create and record.written_at == written_at and not await self._is_newest(key, raw):
