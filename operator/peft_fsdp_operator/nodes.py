@@ -58,14 +58,13 @@ class Nodes:
         """The nodes of these pods that do not answer."""
         if self._hidden:
             return silent_by_their_pods(pods)
-        names = sorted({pod.node for pod in pods if pod.node})
-        found = await asyncio.gather(*(self._silence_of(name) for name in names))
-        return {name: silence for name, silence in zip(names, found, strict=True) if silence is not None}
+        known = {name: self.mirror.find(name) for name in sorted({pod.node for pod in pods if pod.node})}
+        silent = {name: node.silence for name, node in known.items() if node is not None}
+        unknown = [name for name, node in known.items() if node is None]
+        silent.update(zip(unknown, await asyncio.gather(*map(self._ask_for_silence, unknown)), strict=True))
+        return {name: silence for name, silence in silent.items() if silence is not None}
 
-    async def _silence_of(self, name: str) -> Silence | None:
-        node = self.mirror.find(name)
-        if node is not None:
-            return node.silence
+    async def _ask_for_silence(self, name: str) -> Silence | None:
         try:
             return see_node(await self._cluster.get(NODES, None, name)).silence
         except NotFound:
