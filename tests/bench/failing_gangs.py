@@ -124,23 +124,25 @@ async def break_image(api: Api, pod: str) -> None:
 
 async def until_status(api: Api, name: str, holds: Callable[[Object], bool]) -> float:
     """When a watch says that the status of a job is as wanted. The job need not exist yet."""
-    url = f"{api.server}{JOBS}?fieldSelector=metadata.name={name}&watch=1"
+    return await _until_watched(api, f"{JOBS}?fieldSelector=metadata.name={name}", holds)
+
+
+async def until_unscheduled(api: Api, name: str) -> float:
+    """When a watch says that the scheduler has found no node for a pod of a job."""
+    return await _until_watched(api, f"{PODS}?labelSelector={LABEL_JOB}={name}", _is_unscheduled)
+
+
+async def _until_watched(api: Api, path: str, holds: Callable[[Object], bool]) -> float:
     while True:
-        async with api.session.get(url) as response:
+        async with api.session.get(f"{api.server}{path}&watch=1") as response:
             async for line in response.content:
                 if holds(json.loads(line)["object"].get("status") or {}):
                     return time.time()
 
 
-async def until_unscheduled(api: Api, name: str) -> float:
-    """When a watch says that the scheduler has found no node for a pod of a job."""
-    url = f"{api.server}{PODS}?labelSelector={LABEL_JOB}={name}&watch=1"
-    while True:
-        async with api.session.get(url) as response:
-            async for line in response.content:
-                conditions = json.loads(line)["object"]["status"].get("conditions") or []
-                if any((one["type"], one["status"]) == ("PodScheduled", "False") for one in conditions):
-                    return time.time()
+def _is_unscheduled(status: Object) -> bool:
+    conditions = status.get("conditions") or []
+    return any((one["type"], one["status"]) == ("PodScheduled", "False") for one in conditions)
 
 
 async def _report(api: Api, pod: str, phase: str, state: Object) -> None:

@@ -18,6 +18,16 @@ async def start(world, **spec):
     return await world.until_phase("Running")
 
 
+async def start_on_a_node(world):
+    """Pods that are bound stay after their deletion until somebody removes them, as with a kubelet."""
+    await world.submit()
+    await world.until_pods(*FIRST)
+    for pod in FIRST:
+        await world.bind(pod)
+    await world.run_all()
+    await world.until_phase("Running")
+
+
 async def test_a_failed_pod_restarts_the_gang(world):
     await start(world)
     outcome = Outcome(reason=Reason.LOST_PEER, message="rank 3 went away", rank=9, step=120)
@@ -32,12 +42,7 @@ async def test_a_failed_pod_restarts_the_gang(world):
 
 async def test_a_killed_launcher_is_the_cause_though_its_peer_said_so_first(world):
     """Both end in one second; the kubelet of the killed one reports when the gang has been told to stop already."""
-    await world.submit()
-    await world.until_pods(*FIRST)
-    for pod in FIRST:
-        await world.bind(pod)
-    await world.run_all()
-    await world.until_phase("Running")
+    await start_on_a_node(world)
     outcome = Outcome(reason=Reason.LOST_PEER, message="worker 1 went away", rank=0)
     await world.end_pod("tune-1-0", 74, outcome.to_termination_message())
     status = await world.until_phase("Restarting")
@@ -116,12 +121,7 @@ async def test_the_budget_is_an_end(world):
 
 
 async def test_the_next_attempt_waits_for_the_last_pod_of_the_old_one(world):
-    await world.submit()
-    await world.until_pods(*FIRST)
-    for pod in FIRST:
-        await world.bind(pod)
-    await world.run_all()
-    await world.until_phase("Running")
+    await start_on_a_node(world)
     await world.end_pod("tune-1-1", 74)
     await world.until_pods("tune-1-0")
     assert (await world.pods())["tune-1-0"]["metadata"]["deletionTimestamp"]
