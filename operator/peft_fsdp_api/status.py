@@ -268,3 +268,8 @@ class JobStatus(ApiModel):
     """Seconds times GPUs of all ended attempts."""
     conditions: Annotated[list[Condition], Field(max_length=16), Keyed("type")] = []
     """Ready, Reconciling, Stalled, Complete, Failed and Suspended."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the job has ended for good."""
+        return self.phase is not None and self.phase.is_terminal

@@ -71,7 +71,7 @@ class Children:
     def departed_of(self, job: PeftFsdpJob, status: JobStatus) -> tuple[PodSeen, ...]:
         """Failed pods of the current attempt that are gone."""
         words, uid = self._mirrors.last_words, job.metadata.uid
-        if status.phase is not None and status.phase.is_terminal:
+        if status.has_ended:
             words.forget(uid)
         return words.of(uid, status.attempt)
 

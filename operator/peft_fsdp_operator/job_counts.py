@@ -13,7 +13,7 @@ from .jobs import JobRecord
 from .times import read_time
 
 STARTING: Final = (Phase.PENDING, Phase.STARTING)
-ENDED: Final = (Phase.SUCCEEDED, Phase.FAILED)
+ENDED: Final = frozenset(phase for phase in Phase if phase.is_terminal)
 NEW: Final = "New"
 """A job without a status: no pass has looked at it."""
 OTHER: Final = "Other"

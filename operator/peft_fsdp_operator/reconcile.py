@@ -31,7 +31,6 @@ from .seen import ClaimSeen, Observed
 from .status_writes import seconds_to_wait
 
 STOPPING: Final = (Phase.RESTARTING, Phase.SUSPENDING, Phase.SUSPENDED)
-ENDED: Final = (Phase.SUCCEEDED, Phase.FAILED)
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +108,7 @@ class Reconciler:
         departed = self.children.departed_of(job, status)
         seen = Observed(job, status, pods, departed=departed, refusal=record.refusal, report=record.report)
         seen = replace(seen, pod_words=record.pod_words)
-        if pods and status.phase not in ENDED:
+        if pods and not status.has_ended:
             seen = replace(seen, silent_nodes=await self.nodes.silent_among(pods))
         if not _may_make_pods(seen):
             return seen
@@ -187,7 +186,9 @@ class Reconciler:
 def _may_make_pods(seen: Observed) -> bool:
     """Whether the decision may be to make pods, so that their claims have to be looked at first."""
     phase, spec = seen.status.phase, seen.job.spec
-    if spec.suspend or phase in (Phase.STARTING, Phase.RUNNING, *ENDED) or (phase in STOPPING and seen.pods):
+    if spec.suspend or seen.status.has_ended or phase in (Phase.STARTING, Phase.RUNNING):
+        return False
+    if phase in STOPPING and seen.pods:
         return False
     return len(seen.pods) < spec.workers.nodes
 

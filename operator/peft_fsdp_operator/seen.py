@@ -6,11 +6,14 @@ Made by `observe`, judged by `decide`, kept by `reflector`. All are immutable an
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from peft_fsdp_api.job import PeftFsdpJob
 from peft_fsdp_api.progress import Stage
 from peft_fsdp_api.status import CheckpointStatus, JobStatus, ProgressStatus
+
+POD_ENDS: Final = ("Succeeded", "Failed")
+"""Phases that a pod never leaves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +121,14 @@ class PodSeen(ChildSeen):
         return self.trainer_running or self.has_succeeded
 
     @property
+    def has_ended(self) -> bool:
+        """Whether its node still told of the trainer's end."""
+        return self.trainer_end is not None or self.phase in POD_ENDS
+
+    @property
     def holds_resources(self) -> bool:
         """Whether processes of it may still run."""
-        if self.phase in ("Succeeded", "Failed"):
+        if self.phase in POD_ENDS:
             return False
         return self.trainer_end is None or self.others_running
 

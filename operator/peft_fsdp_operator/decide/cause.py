@@ -16,7 +16,6 @@ from peft_fsdp_api.status import Failure
 
 from ..seen import ContainerEnd, PodSeen
 from ..times import read_time, stamp
-from .nodes import has_ended
 
 
 class Weight(IntEnum):
@@ -105,7 +104,7 @@ def _judgements(pod: PodSeen, nodes: Nodes, now: datetime) -> Iterator[Candidate
     if pod.has_succeeded:
         return
     end = pod.trainer_end
-    if pod.node is not None and pod.node in nodes.lost and not has_ended(pod):
+    if pod.node is not None and pod.node in nodes.lost and not pod.has_ended:
         yield _candidate(Weight.NODE_LOST, pod, Reason.NODE_LOST, nodes.lost[pod.node], now, None)
     if pod.disruption is not None:
         lost = _is_node_loss(pod.disruption.reason, pod, nodes)

@@ -42,7 +42,7 @@ def find_silent(pods: Iterable[PodSeen], seen: Observed) -> Waiting | None:
     """The first worker whose node does not answer, and what will be done about it."""
     for pod in sorted(pods, key=lambda one: one.worker):
         silence = seen.silent_nodes.get(pod.node or "")
-        if silence is not None and not has_ended(pod):
+        if silence is not None and not pod.has_ended:
             message = f"node {pod.node} is {silence.message}{_prospect(silence, seen)}"
             return Waiting(worker=pod.worker, reason=silence.reason, message=message)
     return None
@@ -51,11 +51,6 @@ def find_silent(pods: Iterable[PodSeen], seen: Observed) -> Waiting | None:
 def on_lost(pods: Iterable[PodSeen], lost: Mapping[str, str]) -> tuple[PodSeen, ...]:
     """Pods that are to be removed without their node."""
     return tuple(pod for pod in pods if pod.node in lost and not pod.is_forced)
-
-
-def has_ended(pod: PodSeen) -> bool:
-    """Whether its node still told of its end."""
-    return pod.trainer_end is not None or pod.phase in ("Succeeded", "Failed")
 
 
 def _given_up_at(silence: Silence, seen: Observed) -> datetime | None:

@@ -62,7 +62,7 @@ def _with_newest_attempt(seen: Observed, now: datetime) -> JobStatus:
     if newest <= seen.status.attempt:
         return seen.status
     lost = changed(seen.status, attempt=newest - 1)
-    if seen.status.phase is not None and seen.status.phase.is_terminal:
+    if seen.status.has_ended:
         return changed(seen.status, attempt=newest)
     return begin_attempt(lost, now)
 
