@@ -136,7 +136,9 @@ class StreamFeed:
         """Wait for the first block: a resumed run reads through what it has read before."""
         with self._reporter.within(Stage.TOKENIZE):
             self._stretch.wait()
-            self._tell_rows_read()
+            # The last block of a pass is short, and the thread may be in the next one already.
+            total = self._stretch.rows_to_read
+            self._reporter.advance(total, total)
 
     def _heartbeat(self) -> None:
         """Waiting for data is a sign of life only while rows are read."""
@@ -145,11 +147,7 @@ class StreamFeed:
         if self._rows_seen == rows:
             return
         if self._reporter.current_stage is Stage.TOKENIZE:
-            self._tell_rows_read()
+            total = stretch.rows_to_read
+            self._reporter.advance(min(self._rows_seen, total), total)
         else:
             self._reporter.heartbeat()
-
-    def _tell_rows_read(self) -> None:
-        """The thread may be in the next block already."""
-        total = self._stretch.rows_to_read
-        self._reporter.advance(min(self._stretch.rows_read, total), total)
