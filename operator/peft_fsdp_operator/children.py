@@ -6,6 +6,7 @@ somebody else is reported and never touched.
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
@@ -116,13 +117,12 @@ class Children:
 
     async def remove_shared(self, job: PeftFsdpJob) -> None:
         """Delete Service and ConfigMap."""
-        namespace = job.metadata.namespace
         known = [
             (resource, child)
             for resource in (SERVICES, CONFIGMAPS)
-            for child in self._mirrors.shared_in(resource, namespace).owned_by(job.metadata.uid)
+            for child in self._mirrors.shared_in(resource, job.metadata.namespace).owned_by(job.metadata.uid)
         ]
-        _raise_first(await _all([self._delete(kind, namespace, child.name, child.uid) for kind, child in known]))
+        _raise_first(await _all([self._remove(resource, child) for resource, child in known]))
 
     def forget(self, uid: str) -> None:
         """The job is gone."""
@@ -167,18 +167,20 @@ class Children:
 
     async def _delete_pod(self, pod: PodSeen, force: bool = False) -> None:
         """The next pass may come before the watch tells that the pod stops, and must not ask it again."""
-        raw = await self._delete(PODS, pod.namespace, pod.name, pod.uid, force)
-        if raw is not None and "resourceVersion" in raw.get("metadata", {}):
-            self._mirrors.pods_in(pod.namespace).remember(raw)
+        with suppress(NotFound, Conflict):  # gone, or another object by now
+            raw = await self._cluster.delete(PODS, pod.namespace, pod.name, pod.uid, force)
+            if "resourceVersion" in raw.get("metadata", {}):
+                self._mirrors.pods_in(pod.namespace).remember(raw)
 
-    async def _delete(
-        self, resource: Resource, namespace: str, name: str, uid: str, force: bool = False
-    ) -> Mapping[str, Any] | None:
-        """The object as it is then, or None where ours no longer exists."""
+    async def _remove(self, resource: Resource, child: SharedSeen) -> None:
+        """The answer to such a deletion is no object; the next pass must not ask again either."""
         try:
-            return await self._cluster.delete(resource, namespace, name, uid, force)
-        except (NotFound, Conflict):
-            return None  # gone, or another object by now
+            await self._cluster.delete(resource, child.namespace, child.name, child.uid)
+        except Conflict:
+            return  # ours may be there or not: the watch will tell
+        except NotFound:
+            pass
+        self._mirrors.shared_in(resource, child.namespace).forget(child)
 
 
 async def _all(actions: Iterable[Awaitable[T]]) -> list[ApiError | None]:

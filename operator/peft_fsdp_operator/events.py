@@ -18,6 +18,8 @@ from .errors import ApiError
 from .times import stamp
 
 WAITING_MAX: Final = 1000
+POSTERS: Final = 4
+"""A request that is not answered for half a minute must not hold up the events of all jobs."""
 MESSAGE_MAX: Final = 1024
 
 log = logging.getLogger(__name__)
@@ -43,6 +45,11 @@ class Recorder:
 
     async def run(self) -> None:
         """Post until cancelled."""
+        async with asyncio.TaskGroup() as posters:
+            for _ in range(POSTERS):
+                posters.create_task(self._post_one_by_one())
+
+    async def _post_one_by_one(self) -> None:
         while True:
             namespace, body = await self._line.get()
             try:

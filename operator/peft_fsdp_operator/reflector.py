@@ -79,6 +79,13 @@ class Reflector(Generic[T]):
         if seen is not None and seen.resource_version > int(self._version):
             self._put(seen)
 
+    def forget(self, seen: T) -> None:
+        """It is known to be gone before the watch tells of it. What has its name by now stays."""
+        key = (seen.namespace, seen.name)
+        known = self._objects.get(key)
+        if known is not None and known.uid == seen.uid:
+            self._drop(key)
+
     async def run(self) -> None:
         """List, watch, and begin again when the watch breaks. Ends only by cancellation."""
         failures = 0

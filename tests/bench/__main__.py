@@ -27,7 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("part", nargs="*", choices=PARTS + ON_DEMAND, help=f"default: all but {', '.join(ON_DEMAND)}")
     parser.add_argument("--figure", action="append", choices=list(scale.FIGURES), help="of scale; all by default")
-    parser.add_argument("--jobs", type=int, default=1000, help="of scale: how many jobs are many")
+    parser.add_argument("--jobs", type=int, default=scale.MANY, help="of scale: how many are many")
     parser.add_argument("--minutes", type=float, default=30, help="of soak")
     options = parser.parse_args()
     parts = options.part or PARTS
@@ -44,9 +44,7 @@ def main() -> None:
         if part in parts:
             _publish(part, measure())
     if "scale" in parts:
-        _publish("scale", scale.measure(options.figure or [], options.jobs), whole=not options.figure)
-        if not options.figure:
-            projection.write_table()
+        _measure_scale(options.figure or [], options.jobs)
     if "soak" in parts:
         _publish("soak", soak(options.minutes))
 
@@ -91,10 +89,17 @@ def _creation_figures(pods: int, medians: dict[str, float]) -> list[Figure]:
     ]
 
 
-def _publish(part: str, figures: list[Figure], whole: bool = True) -> None:
-    """Print, and write the document where the part was measured as a whole."""
+def _measure_scale(names: list[str], jobs: int) -> None:
+    """Each group of figures is written as it comes; the document holds those of the usual number of jobs."""
+    for name, figures in scale.measure(names, jobs):
+        _publish(f"scale, {name}", figures, to_document=jobs == scale.MANY)
+        if name == "many" and jobs == scale.MANY:
+            projection.write_table()
+
+
+def _publish(part: str, figures: list[Figure], to_document: bool = True) -> None:
     print_figures(figures)
-    if whole:
+    if to_document:
         write_report(part, figures)
 
 

@@ -18,7 +18,11 @@ TRIES = 3
 
 @dataclass(frozen=True)
 class Point:
-    """The `number`-th write of this kind in a life; `steady` if every life has it."""
+    """The `number`-th write of this kind in a life; `steady` if every life has it.
+
+    A repeat never counts as steady: whether the same is asked again may hang on which of two watches is the faster, in
+    a dozen lives one way and in all others the other way.
+    """
 
     write: str
     number: int
@@ -55,7 +59,7 @@ async def record(sites: Sequence[Site]) -> tuple[list[Point], list[Outcome]]:
     counts = [Counter(one.point for one in site.proxy.writes if one.job) for site in sites]
     seen = dict.fromkeys(one.point for site in sites for one in site.proxy.writes if one.job)
     points = [
-        Point(write, number, steady=all(count[write] >= number for count in counts))
+        Point(write, number, steady=number == 1 and all(count[write] for count in counts))
         for write in seen
         for number in range(1, max(count[write] for count in counts) + 1)
     ]

@@ -22,7 +22,9 @@ async def test_a_kill_at_any_write_changes_nothing_about_the_end(plane):
         assert all(outcome == plain[0] and not outcome.left_over for outcome in plain)
         assert len(points) > 40
         trials = await try_all(sites, [(point, fault) for point in points for fault in (Kill(), Kill(after=True))])
-        assert sum(site.kills for site in sites) >= sum(trial.struck for trial in trials)
+        struck = sum(trial.struck for trial in trials)
+        assert struck >= 0.9 * len(trials)
+        assert sum(site.kills for site in sites) >= struck
         assert sum(site.exits for site in sites) == 0
     told = [complaint for trial in trials if (complaint := trial.complaint(plain[0]))]
     assert told + audit_complaints(plane, sites) == []
@@ -35,7 +37,7 @@ async def test_an_error_at_the_first_try_of_every_write_changes_nothing_about_th
         for site, rule in zip(faulty, rules, strict=True):
             site.proxy.rules = [rule]
         wanted, *outcomes = await asyncio.gather(live(quiet, "quiet"), *(live(site, "troubled") for site in faulty))
-    assert [rule.fault for rule, outcome in zip(rules, outcomes, strict=True) if outcome != wanted] == []
+    assert [(rule.fault, outcome) for rule, outcome in zip(rules, outcomes, strict=True) if outcome != wanted] == []
     assert all(rule.struck > 15 for rule in rules)
     assert audit_complaints(plane, [quiet, *faulty]) == []
     assert [pod for story in stories(plane, [quiet]) for pod in asked_twice(story)] == []

@@ -1,13 +1,17 @@
 """What must not happen, whatever happens to the operator: duplicates, lost jobs, two that act, blocked neighbours."""
 
 import signal
+from datetime import UTC, datetime
 
 import pytest
 import yaml
 
 from peft_fsdp_api.crd import crd_yaml
-from peft_fsdp_operator.cluster import JOBS, LEASES, PODS
-from peft_fsdp_operator.observe import see_pod
+from peft_fsdp_api.job import parse_job
+from peft_fsdp_api.status import JobStatus
+from peft_fsdp_operator.children import Children, Mirrors
+from peft_fsdp_operator.cluster import CONFIGMAPS, JOBS, LEASES, PODS, SERVICES
+from peft_fsdp_operator.observe import see_configmap, see_pod, see_service
 from peft_fsdp_operator.reflector import ChildReflector
 from tests.apiserver.operator.world import condition, job_body, stays, until
 
@@ -167,6 +171,20 @@ async def test_a_relist_after_lost_history_finds_what_was_deleted_meanwhile(alon
     await mirror._relist()
     assert [pod.worker for pod in mirror.owned_by(uid)] == [0, 2]
     assert told[-1].worker == 1
+
+
+async def test_what_was_deleted_is_not_asked_for_again(alone):
+    """The next pass may come before the watches tell that Service and ConfigMap are gone."""
+    job, mirrors, asked = parse_job(await alone.submit()), Mirrors(), []
+    for resource, see in ((SERVICES, see_service), (CONFIGMAPS, see_configmap)):
+        mirrors.shared[resource, None] = ChildReflector(alone.cluster, resource, None, see, lambda _: None)
+    children = Children(alone.cluster, mirrors, "image")
+    await children.make(job, JobStatus(), (), True, datetime.now(UTC))
+    alone.cluster.seen = asked.append
+    await children.remove_shared(job)
+    await children.remove_shared(job)
+    assert [(request.verb, request.resource) for request in asked] == [("delete", "services"), ("delete", "configmaps")]
+    assert await alone.shared_versions() == []
 
 
 async def test_an_old_answer_does_not_bring_a_deleted_pod_back(alone):

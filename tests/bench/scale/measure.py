@@ -1,6 +1,6 @@
 """The figures of the part `scale`, one after the other on one control plane. Called by `python -m tests.bench`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from tests.bench.operator_process import OperatorProcess
 from tests.bench.report import Figure
@@ -16,19 +16,17 @@ from tests.bench.scale.steady import progress_cost, quiet_requests, restart
 from tests.bench.scale.world import World, delete_jobs, open_world
 
 FEW = 100
+MANY = 1000
 BIG_PODS = 1000
 
 
-def measure(names: Sequence[str], jobs: int) -> list[Figure]:
-    """The figures of the given names, or all; `jobs` is how many jobs "many" are."""
-    wanted = names or list(FIGURES)
-    figures: list[Figure] = []
+def measure(names: Sequence[str], jobs: int) -> Iterator[tuple[str, list[Figure]]]:
+    """The groups of figures of the given names, or all, as they come; `jobs` is how many jobs "many" are."""
     with open_world(pods=max(jobs * PODS, BIG_PODS + FEW * PODS)) as world:
-        for name in wanted:
+        for name in names or list(FIGURES):
             print(f"measuring {name}", flush=True)
-            figures += FIGURES[name](world, jobs)
+            yield name, FIGURES[name](world, jobs)
             world.clear()
-    return figures
 
 
 def _few(world: World, _: int) -> list[Figure]:

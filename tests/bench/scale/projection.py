@@ -1,6 +1,6 @@
 """What the measured costs mean for fleets that no test machine holds: the table of docs/scale.md.
 
-`python -m tests.bench.scale.projection` prints it, and a whole run of the part `scale` writes it into the document.
+`python -m tests.bench.scale.projection` prints it, and a run of the bench's part `scale` writes it into the document.
 Plain arithmetic on measured figures; what is assumed stands in `Fleet`.
 """
 
@@ -59,9 +59,9 @@ FLEETS = (
 
 
 def read_costs(data: Path = DATA) -> Costs:
-    """From the newest whole run of the bench. Raises KeyError where a part is missing."""
+    """From the newest run of the bench. Raises KeyError where a part is missing."""
     parts = json.loads(data.read_text())
-    scale = {figure["name"]: figure["value"] for figure in parts["scale"]["figures"]}
+    scale = {figure["name"]: figure["value"] for figure in parts["scale, many"]["figures"]}
     idle = {figure["name"]: figure["value"] for figure in parts["operator"]["figures"]}
     memory = next(name for name in scale if name.startswith("operator memory,"))
     last_pod = next(name for name in scale if name.endswith("until the last pod exists") and "1000 jobs" in name)

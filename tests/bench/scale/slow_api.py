@@ -35,7 +35,8 @@ async def serve(kubeconfig: Path, port: int, namespace: str, seconds: float) -> 
 
 async def _pass_on(api: Api, request: web.Request) -> web.StreamResponse:
     headers = {name: request.headers[name] for name in KEPT if name in request.headers}
-    url, data = api.server + request.path_qs, await request.read()
+    url = api.server + request.path_qs
+    data = await request.read() or None  # an empty body would get a content type, which the API server refuses
     timeout = ClientTimeout(total=None)
     async with api.session.request(request.method, url, data=data, headers=headers, timeout=timeout) as upstream:
         response = web.StreamResponse(status=upstream.status)
