@@ -1,11 +1,9 @@
 """A real launcher with two real ranks that are killed, asked to stop, or run out of disk or memory, and go on."""
 
-import contextlib
 import json
 import os
 import resource
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from tests.bench.kills import RANKS, STEPS, Attempt, Job, kill_repeatedly
 from tests.bench.rank_forks import fork_server
 from tests.bench.tiny_job import make_tiny_job, make_tiny_jobs
 from tests.trainer.launcher.conftest import wait_until
+from tests.trainer.small_disk import fill, small_disk
 
 pytestmark = pytest.mark.slow
 
@@ -37,15 +36,10 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 4 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], check=False)
-    if mounted.returncode:
-        pytest.skip("to mount a file system needs root")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with small_disk(tmp_path / "disk", "4m") as folder:
+        yield folder
 
 
 @pytest.fixture
@@ -108,18 +102,16 @@ def test_kills_lose_nothing(inputs: Path, tmp_path: Path) -> None:
     assert tally.kills.total() == 6
 
 
-def test_a_full_disk_is_named_and_nothing_committed_is_lost(
-    inputs: Path, small_disk: Path, tmp_path: Path, run: Run
-) -> None:
+def test_a_full_disk_is_named_and_nothing_committed_is_lost(inputs: Path, disk: Path, tmp_path: Path, run: Run) -> None:
     job = make_tiny_job(tmp_path / "job", inputs, checkpoint={"every": {"steps": 5}})
-    _write_to(job, small_disk)
+    _write_to(job, disk)
     attempt = run(job)
     _says(attempt, "step-00000005 is complete")
-    ballast = small_disk / "ballast"
-    _fill(ballast)
+    ballast = disk / "ballast"
+    fill(ballast)
     outcome = _end(attempt)
     assert (outcome.reason, outcome.hint) == (Reason.DISK_FULL, REASONS[Reason.DISK_FULL].hint)
-    assert f"{small_disk}" in outcome.message
+    assert f"{disk}" in outcome.message
     committed = job.committed()[-1]
     ballast.unlink()
     again = run(job)
@@ -135,19 +127,13 @@ def _write_to(job: Job, volume: Path) -> None:
     job.checkpoints = volume / "tiny" / "checkpoints"
 
 
-def _fill(file: Path) -> None:
-    with file.open("wb", buffering=0) as ballast, contextlib.suppress(OSError):
-        while True:
-            ballast.write(bytes(4096))
-
-
-def test_a_full_cache_is_named(inputs: Path, small_disk: Path, tmp_path: Path, run: Run) -> None:
+def test_a_full_cache_is_named(inputs: Path, disk: Path, tmp_path: Path, run: Run) -> None:
     job = make_tiny_job(tmp_path / "job", inputs)
     config = json.loads(job.config.read_text())
-    config["paths"]["cache"] = str(small_disk / "cache")
+    config["paths"]["cache"] = str(disk / "cache")
     job.config.write_text(json.dumps(config))
-    (small_disk / "cache").mkdir()
-    _fill(small_disk / "ballast")
+    (disk / "cache").mkdir()
+    fill(disk / "ballast")
     outcome = _end(run(job))
     assert outcome.reason is Reason.DISK_FULL
     assert "no room for the tokenized data" in outcome.message

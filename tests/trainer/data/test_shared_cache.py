@@ -1,16 +1,13 @@
 """The cache on a volume that pods share: killed and slow tokenizers, no locks, a full disk, data that changes."""
 
-import contextlib
 import errno
 import fcntl
 import json
 import multiprocessing
 import os
-import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +16,7 @@ from peft_fsdp_api.spec import DatasetSpec
 from peft_fsdp_trainer.data import cache, prepare
 from peft_fsdp_trainer.data.cache import ABANDONED_SECONDS, made_once
 from peft_fsdp_trainer.errors import DatasetInvalid
+from tests.trainer.small_disk import fill, small_disk
 
 ROWS = [{"text": f"text number {number} " * 20} for number in range(600)]
 """More than two blocks of the tokenizer, and more than a file's buffer."""
@@ -118,33 +116,15 @@ def test_data_that_changes_while_it_is_read_is_not_kept(prepared, write_rows, tm
     assert [name for name in names(tmp_path / "cache") if not name.endswith(".lock")] == []
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 1 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], check=False)
-    if mounted.returncode:
-        pytest.skip("to mount a file system needs root")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
-def fill(disk):
-    ballast = disk / "ballast"
-    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
-            file.write(bytes(4096))
-    return ballast
-
-
-def test_a_disk_that_is_full_for_a_moment_leaves_no_holes(tokenizer, write_rows, small_disk):
-    ballast = fill(small_disk)
-
-    def free(stage, done, total):
-        if done:
-            ballast.unlink(missing_ok=True)
-
+def test_a_disk_that_is_full_for_a_moment_leaves_no_holes(tokenizer, write_rows, tmp_path):
     spec = DatasetSpec.model_validate({"source": str(write_rows(*ROWS)), "max_length": 64})
-    with pytest.raises(OSError, match="No space left"):
-        prepare(spec, tokenizer, attention="sdpa", cache_dir=Path(small_disk) / "cache", report=free)
+    with small_disk(tmp_path / "disk", "1m") as disk:
+        ballast = disk / "ballast"
+        fill(ballast)
+
+        def free(stage, done, total):
+            if done:
+                ballast.unlink(missing_ok=True)
+
+        with pytest.raises(OSError, match="No space left"):
+            prepare(spec, tokenizer, attention="sdpa", cache_dir=disk / "cache", report=free)
