@@ -63,6 +63,7 @@ def reports(config):
     return [json.loads(file.read_text()) for file in files]
 
 
+@pytest.mark.slow
 def test_a_real_run_reports_every_figure_before_and_after_a_resume(make_config, tmp_path):
     """48 rows, 4 at a time: a third of an epoch in 4 steps. The rate is that of a line from 5e-3 to 0."""
     training = {"maxSteps": 6, "scheduler": "linear"}

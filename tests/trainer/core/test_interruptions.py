@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from peft_fsdp_api.outcome import Outcome
-from peft_fsdp_api.reasons import REASONS, Reason
+from peft_fsdp_api.reasons import REASONS, Reason, exit_code
 from peft_fsdp_trainer.failure import HOST_MEMORY_HINT
 from tests.bench.kills import RANKS, STEPS, Attempt, Job, kill_repeatedly
 from tests.bench.rank_forks import fork_server
@@ -60,6 +60,7 @@ def run(inputs: Path) -> Iterator[Run]:
 def _end(attempt: Attempt) -> Outcome:
     attempt.process.wait(120)
     assert attempt.outcome is not None, attempt.output
+    assert attempt.process.returncode == exit_code(attempt.outcome.reason)
     return attempt.outcome
 
 
@@ -185,6 +186,28 @@ def test_a_broken_row_that_is_met_while_training_is_named(inputs: Path, tmp_path
     assert (outcome.reason, outcome.rank) == (Reason.DATASET_INVALID, 1)
     assert outcome.message == f"{file} line 1101: column text must be text, it is missing"
     assert outcome.hint == "Correct the row or leave it out."
+
+
+def test_a_model_that_is_not_there_is_named(inputs: Path, tmp_path: Path, run: Run) -> None:
+    outcome = _end(run(make_tiny_job(tmp_path / "job", inputs, model={"source": "/nowhere/model"})))
+    assert (outcome.reason, outcome.message) == (
+        Reason.MODEL_NOT_AVAILABLE, "model.source /nowhere/model does not exist"
+    )  # fmt: skip
+    assert "mount the claim" in outcome.hint
+
+
+def test_an_error_that_nobody_foresaw_comes_with_the_last_lines_of_its_traceback(
+    inputs: Path, tmp_path: Path, run: Run
+) -> None:
+    job = make_tiny_job(tmp_path / "job", inputs)
+    (tmp_path / "file").touch()
+    _write_to(job, tmp_path / "file")
+    outcome = _end(run(job))
+    assert (outcome.reason, outcome.rank) == (Reason.APPLICATION_ERROR, 0), "its peer only lost it"
+    assert outcome.message.startswith("NotADirectoryError")
+    assert "in claim" in outcome.traceback
+    assert outcome.traceback.splitlines()[-1].startswith("NotADirectoryError")
+    assert outcome.hint == REASONS[Reason.APPLICATION_ERROR].hint
 
 
 def test_a_loss_that_explodes_names_its_step(inputs: Path, tmp_path: Path, run: Run) -> None:
