@@ -89,13 +89,18 @@ def _remove_abandoned(cache: Path) -> None:
         key = unfinished.name.removeprefix(UNFINISHED).rpartition("-")[0]
         if time.time() - _last_change(unfinished) < ABANDONED_SECONDS:
             continue
-        descriptor = os.open(_lock_of(cache / key), os.O_CREAT | os.O_RDWR, 0o666)
-        try:
-            if _try_lock(descriptor):
-                LOGGER.info("removing %s: it was never completed", unfinished)
-                shutil.rmtree(unfinished, ignore_errors=True)
-        finally:
-            os.close(descriptor)
+        with suppress(PermissionError):  # of another user: theirs to remove
+            _remove_if_nobodys(unfinished, _lock_of(cache / key))
+
+
+def _remove_if_nobodys(unfinished: Path, lock: Path) -> None:
+    descriptor = os.open(lock, os.O_CREAT | os.O_RDWR, 0o666)
+    try:
+        if _try_lock(descriptor):
+            LOGGER.info("removing %s: it was never completed", unfinished)
+            shutil.rmtree(unfinished, ignore_errors=True)
+    finally:
+        os.close(descriptor)
 
 
 def _last_change(folder: Path) -> float:
