@@ -24,10 +24,10 @@ from peft_fsdp_api.trainer_config import TrainerConfig
 from .adapter import gather_adapter, write_adapter
 from .checkpoint_cursor import resumed_cursor, write_cursor
 from .checkpoint_folders import CheckpointFolders
+from .checkpoint_origin import Origin
 from .data import Cursor
 from .disk_space import naming_full_disk
 from .distributed import Ranks
-from .errors import Unsupported
 from .failure import classify
 from .hub import HubRepository
 from .log import log
@@ -62,7 +62,13 @@ class Checkpoints:
     """The checkpoints of a run."""
 
     def __init__(
-        self, output: Output, base: ModelFolder, ranks: Ranks, reporter: Reporter, config: TrainerConfig
+        self,
+        output: Output,
+        base: ModelFolder,
+        ranks: Ranks,
+        reporter: Reporter,
+        config: TrainerConfig,
+        origin: Origin,
     ) -> None:
         self._output = output
         self._folders = CheckpointFolders(output)
@@ -70,7 +76,7 @@ class Checkpoints:
         self._ranks = ranks
         self._reporter = reporter
         self._keep = config.checkpoint.keep
-        self._fsdp_version = config.fsdp.version
+        self._origin = origin
         push = config.push_to_hub
         self._hub = HubRepository(push) if push is not None and push.when == "checkpoint" else None
         self._stager = DefaultStager(StagingOptions(False, False, False, False))
@@ -130,11 +136,11 @@ class Checkpoints:
     def resume(self, trainee: Trainee) -> bool:
         """Load the newest committed checkpoint that can be read into `trainee`; false where there is none.
 
-        Raises TrainerError where all are damaged, or where it belongs to another fsdp.version.
+        Raises TrainerError where all are damaged, or where it belongs to another job or other data.
         """
         while (folder := self._ranks.decide(self._folders.newest)) is not None:
             facts = self._folders.facts(folder)
-            self._check_version(folder, facts)
+            self._origin.check(self._output.in_volume(folder), facts)
             problem = self._load(folder, facts, trainee)
             if problem is None:
                 self._take_up(folder, facts, trainee)
@@ -185,20 +191,10 @@ class Checkpoints:
             "position": asdict(trainee.position),
             "optimizerSteps": trainee.optimizer_steps,
             "lossScale": [trainee.loss_scale.scale, trainee.loss_scale.good_steps],
-            "fsdpVersion": self._fsdp_version,
             "worldSize": self._ranks.world_size,
             "attempt": self._output.attempt,
+            **self._origin.facts(),
         }
-
-    def _check_version(self, folder: Path, facts: dict[str, Any]) -> None:
-        """FSDP1 writes tensors in a row, FSDP2 in their shape; neither is damaged, and neither can read the other."""
-        written = facts.get("fsdpVersion", 2)
-        if written != self._fsdp_version:
-            place = self._output.in_volume(folder)
-            raise Unsupported(
-                f"{place} was written with fsdp.version {written}, this is {self._fsdp_version}",
-                hint=f"Set fsdp.version to {written} to go on, or give another output.path to begin anew.",
-            )
 
     def _status(self, folder: Path, facts: dict[str, Any]) -> CheckpointStatus:
         return CheckpointStatus(step=facts["position"]["step"], path=self._output.in_volume(folder), time=facts["time"])

@@ -119,8 +119,17 @@ def _seconds(text: str) -> float:
 def _launch(options: argparse.Namespace) -> int:
     outcome = _launch_outcome(options)
     write_termination_message(outcome, options.termination_message)
-    print(" ".join(part for part in (f"{outcome.reason}:", outcome.message, outcome.hint) if part), file=sys.stderr)
+    _say_last(" ".join(part for part in (f"{outcome.reason}:", outcome.message, outcome.hint) if part))
     return exit_code(outcome.reason)
+
+
+def _say_last(words: str) -> None:
+    """The last line of the log, after which the exit code tells the reason even where nobody can read the log."""
+    try:
+        print(words, file=sys.stderr, flush=True)
+    except OSError:
+        # Or the interpreter fails to flush what is left, and ends with a code of its own.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def _launch_outcome(options: argparse.Namespace) -> Outcome:
@@ -140,7 +149,7 @@ def _launch_outcome(options: argparse.Namespace) -> Outcome:
         logging.exception("the launcher itself failed")
         return outcome_of_failure(describe(error, rank=0, stage=Stage.START, step=None))
     finally:
-        shutil.rmtree(run_dir)
+        shutil.rmtree(run_dir, ignore_errors=True)
 
 
 def _run(options: argparse.Namespace) -> int:

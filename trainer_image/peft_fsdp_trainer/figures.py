@@ -1,6 +1,7 @@
 """The figures between two log lines: mean loss, tokens per second, remaining time. Kept by `loop`."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import torch
@@ -42,6 +43,13 @@ class Figures:
         self._window_tokens += tokens
         self.tokens += int(tokens)
         self.learning_rate, self.grad_norm = rate, norm
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """A block in which no training happens: its time is none of the pace of the steps around it."""
+        began = self._clock()
+        yield
+        self._window_started += self._clock() - began
 
     def close_window(self, loss_sum: float) -> None:
         """Compute the figures from the loss of all ranks, and begin anew."""

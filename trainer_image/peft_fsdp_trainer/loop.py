@@ -132,7 +132,7 @@ class Loop:
         batches = Batches(rows, batch_size=size, rank=self.ranks.rank, world_size=self.ranks.world_size, shuffle=False)
         loss, tokens = 0.0, 0
         within = self.reporter.within(Stage.EVALUATE, len(batches))
-        with within, contextlib.closing(Prefetch(iter(batches))) as ahead:
+        with self._figures.paused(), within, contextlib.closing(Prefetch(iter(batches))) as ahead:
             for done, (batch_loss, batch_tokens) in enumerate(self.stepper.evaluate(ahead)):
                 loss, tokens = loss + batch_loss, tokens + batch_tokens
                 self.reporter.advance(done + 1)
@@ -180,4 +180,5 @@ class Loop:
         else:
             usage = resource.getrusage(resource.RUSAGE_SELF)
             resident = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-            self.reporter.memory(resident, usage.ru_maxrss * 1024)
+            # The kernel counts the two apart and in batches, so the first may be ahead.
+            self.reporter.memory(resident, max(resident, usage.ru_maxrss * 1024))

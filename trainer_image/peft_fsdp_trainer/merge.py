@@ -19,6 +19,7 @@ from peft_fsdp_api.progress import Stage
 from peft_fsdp_api.trainer_config import TrainerConfig
 
 from .adapter import WEIGHTS_FILE
+from .disk_space import naming_full_disk
 from .distributed import Ranks
 from .errors import Unsupported
 from .log import log
@@ -62,12 +63,16 @@ class FinishedAdapter:
             return weight
         rank = self.config.r
         scaling = self.config.lora_alpha / (rank**0.5 if self.config.use_rslora else rank)
-        updated: torch.Tensor = weight.float() + scaling * (b @ a)
+        # The operations are PEFT's, in their order, and so are the bits.
+        updated: torch.Tensor = self._turned(weight.float()) + (b @ a) * scaling
         magnitude = self.tensors.get(f"{module}.lora_magnitude_vector")
-        if magnitude is None:
-            return updated
-        scaled: torch.Tensor = updated * (magnitude / torch.linalg.norm(updated, dim=1))[:, None]
-        return scaled
+        if magnitude is not None:
+            updated = updated * (magnitude / torch.linalg.norm(updated, dim=1))[:, None]
+        return self._turned(updated)
+
+    def _turned(self, weight: torch.Tensor) -> torch.Tensor:
+        """Between the form of the files and (out, in), which differ for the layers of GPT-2 and its like."""
+        return weight.T if self.config.fan_in_fan_out else weight
 
 
 def write_merged_model(config: TrainerConfig, output: Output, ranks: Ranks, reporter: Reporter) -> None:
@@ -82,7 +87,7 @@ def write_merged_model(config: TrainerConfig, output: Output, ranks: Ranks, repo
     dtype = torch.bfloat16 if precision == torch.float32 else precision
     files = sorted(set(weights.files.values()))
     reporter.stage(Stage.EXPORT, len(files))
-    with output.fence.around():
+    with naming_full_disk(output.volume, "the merged model"), output.fence.around():
         partial = ranks.decide(lambda: output.begin_folder(output.merged))
         for start in range(0, len(files), ranks.world_size):
             mine = files[start : start + ranks.world_size][ranks.rank : ranks.rank + 1]
@@ -94,7 +99,7 @@ def write_merged_model(config: TrainerConfig, output: Output, ranks: Ranks, repo
         weights.close()
 
         def finish() -> None:
-            _copy_companions(base.folder, output.adapter, partial, weights)
+            _copy_companions(base.folder, output.adapter, partial, weights, dtype)
             output.end_folder(partial, output.merged)
 
         ranks.decide(finish)
@@ -135,7 +140,7 @@ def _base_tensor(weights: WeightFiles, name: str) -> torch.Tensor:
     return read_dequantized(weights, name) if is_packed(weights, name) else weights.read(name)
 
 
-def _copy_companions(base: Path, adapter: Path, place: Path, weights: WeightFiles) -> None:
+def _copy_companions(base: Path, adapter: Path, place: Path, weights: WeightFiles, dtype: torch.dtype) -> None:
     """Configuration and tokenizer; the tokenizer comes from the adapter, which knows the chat template."""
     for folder in (base, adapter):
         for pattern in COPIED:
@@ -144,9 +149,11 @@ def _copy_companions(base: Path, adapter: Path, place: Path, weights: WeightFile
                     shutil.copyfile(path, place / path.name)
     config = place / "config.json"
     content = json.loads(config.read_text())
-    # A base that was stored in 4 bit is written in 16 bit.
-    if content.pop("quantization_config", None) is not None:
-        config.write_text(json.dumps(content, indent=2))
+    # A base that was stored in 4 bit or in float32 is written in 16 bit.
+    content.pop("quantization_config", None)
+    content.pop("torch_dtype", None)  # the older name
+    content["dtype"] = str(dtype).removeprefix("torch.")
+    config.write_text(json.dumps(content, indent=2))
     index = place / INDEX_FILE
     if index.exists():
         content = json.loads(index.read_text())

@@ -23,6 +23,7 @@ from peft_fsdp_api.trainer_config import JobIdentity, TrainerConfig, TrainerPath
 
 from .errors import OutputConflict
 from .fence import Fence
+from .flush import flush, flush_tree
 
 
 @dataclass(frozen=True)
@@ -124,11 +125,10 @@ class Output:
 
     def end_folder(self, partial: Path, place: Path) -> None:
         """Move a finished folder to its place. Raises as `confirm` does; nothing that lies there is replaced."""
-        for path in (*partial.rglob("*"), partial):
-            _flush(path)
+        flush_tree(partial)
         self.confirm()
         partial.rename(place)
-        _flush(place.parent)
+        flush(place.parent)
 
     def _owner_path(self) -> Path:
         return self.folder / OWNER_FILE
@@ -152,12 +152,3 @@ def open_output(config: TrainerConfig) -> Output:
         job=config.job,
         attempt=int(os.environ.get(ENV_ATTEMPT, "1")),
     )
-
-
-def _flush(path: Path) -> None:
-    """Bring a file, or the names in a folder, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -62,7 +62,11 @@ def _train(environment: RankEnvironment, reporter: Reporter, stop: StopRequest) 
 
 def _fail(error: BaseException, environment: RankEnvironment, reporter: Reporter) -> int:
     failure = describe(error, environment.rank, reporter.current_stage, reporter.step)
-    write_failure(environment.run_dir, failure)
+    try:
+        write_failure(environment.run_dir, failure)
+    except OSError as unwritten:
+        # The run folder is full too; the exit code and the log still tell the reason.
+        print(f"{environment.run_dir} cannot be written: {unwritten}", file=sys.stderr)  # noqa: T201
     if isinstance(error, TrainerError):
         hint = failure.hint or REASONS[failure.reason].hint
         print(f"{failure.reason}: {failure.message}\n{hint}", file=sys.stderr)  # noqa: T201 - the pod's log

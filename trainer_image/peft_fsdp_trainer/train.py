@@ -14,6 +14,7 @@ from peft_fsdp_api.trainer_config import TrainerConfig
 
 from .attention import choose_attention
 from .checkpoint import Checkpoints
+from .checkpoint_origin import Origin
 from .data import Cursor, PreparedData, Rows, prepare
 from .disk_space import naming_full_disk
 from .distributed import Ranks, join_ranks
@@ -91,7 +92,7 @@ def _train_adapter(config: TrainerConfig, output: Output, ranks: Ranks, reporter
     optimizer = make_optimizer(trained, config.training)
     stepper = Stepper(model, sharding, trained, optimizer, precision, ranks, config.training.max_grad_norm)
     trainee = Trainee(skeleton, trained, optimizer, Position(), LossScale(), _start_of_stream(data, ranks))
-    checkpoints = Checkpoints(output, base, ranks, reporter, config)
+    checkpoints = Checkpoints(output, base, ranks, reporter, config, Origin.of(config, data))
     checkpoints.resume(trainee)
     feed = open_feed(data, trainee, config.training, ranks, reporter)
     feed.begin()

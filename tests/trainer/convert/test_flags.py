@@ -8,6 +8,7 @@ from peft_fsdp_trainer.convert.options import Options
 from tests.trainer.convert.runs import LORA_FILE, LORA_FLAGS, QLORA_FILE, QLORA_FLAGS
 
 ABSENT = object()
+FOUR_BIT = "--use_4bit_quantization"
 NEEDED = ["--model_name_or_path", "org/model", "--dataset_name", "org/data", "--output_dir", "out"]
 
 
@@ -67,6 +68,18 @@ def at(value, path):
         ("--use_flash_attn False", "model.attention", "sdpa"),
         ("--lora_target_modules q_proj,v_proj", "lora.targets", ["q_proj", "v_proj"]),
         ("--lora_target_modules q_proj v_proj", "lora.targets", ["q_proj", "v_proj"]),
+        ("--lora_target_modules q_proj, v_proj", "lora.targets", ["q_proj", "v_proj"]),
+        ("--lora_target_modules=q_proj,v_proj", "lora.targets", ["q_proj", "v_proj"]),
+        ("--lora_target_modules all-linear", "lora.targets", ["all-linear"]),
+        ("--lora_r 4 --lora_r 8", "lora.rank", 8),
+        ("--packing=False", "dataset.packing", False),
+        ("--use_4bit_quantization --use_nested_quant", "quantization.doubleQuant", True),
+        (
+            "--use_4bit_quantization --fp16 --bnb_4bit_quant_storage_dtype float32",
+            "quantization.storageDtype",
+            "float32",
+        ),
+        ("--use_nested_quant True", "quantization", ABSENT),
         ("--use_4bit_quantization yes", "quantization.doubleQuant", False),
         ("--bnb_4bit_compute_dtype float16", "quantization", ABSENT),
         ("--max_steps 100 --num_train_epochs 3", "training.maxSteps", 100),
@@ -105,6 +118,8 @@ def test_a_flag_becomes_a_field(flags, path, value):
         ("fsdp_activation_checkpointing_offload: true", "fsdp.activationOffload", True),
         ("fsdp_version: 1", "fsdp.version", ABSENT),
         ("main_process_ip: 10.0.0.1", "workers.nodes", 1),
+        ("num_machines: 4\nmachine_rank: 3\nmain_process_port: 29500", "workers.nodes", 4),
+        ("commands: null\ncommand_file: null\nmegatron_lm_config: {}\ndynamo_backend: 'NO'", "workers.nodes", 1),
     ],
 )
 def test_a_key_becomes_a_field(keys, path, value):
@@ -142,10 +157,27 @@ def test_without_mixed_precision_a_quantized_base_is_trained_in_its_storage_type
         ("--learning_rate 1000", "", "--learning_rate: should be less than or equal to 10"),
         ("--report_to comet", "", '--report_to: unsupported value "comet"'),
         ("--output_dir /data/out", "", "--output_dir: "),
+        ("--lora_target_modules all-linear,q_proj", "", '--lora_target_modules: "all-linear" stands alone'),
+        (
+            "--use_4bit_quantization --fp16 --bnb_4bit_quant_storage_dtype bfloat16",
+            "",
+            "--bnb_4bit_quant_storage_dtype",
+        ),
+        ("--use_4bit_quantization --bnb_4bit_quant_type fp4", "", "--bnb_4bit_quant_type: must be nf4"),
+        ("--learning_rate nan", "", "--learning_rate: "),
+        ("--num_train_epochs inf", "", "--num_train_epochs: "),
         ("--eval_strategy epoch", "", "set dataset.evalSplit"),
         ("--hub_token", "", "--hub_token: needs a value"),
         ("", "num_processes: 7\nnum_machines: 2", "7 processes do not spread evenly over 2 machines"),
         ("", "distributed_type: DEEPSPEED", "distributed_type: must be FSDP; convert reads FSDP files"),
+        ("", "num_machines: 0", "8 processes do not spread evenly over 0 machines"),
+        ("", "mixed_precision: fp8", "mixed_precision: must be one of bf16, fp16, no"),
+        ("", "deepspeed_config: {zero_stage: 3}", "deepspeed_config: must be left out or empty; sharding is FSDP's"),
+        (
+            "",
+            "dynamo_config: {dynamo_backend: INDUCTOR}",
+            "dynamo_config: must be left out or empty; give --torch_compile",
+        ),
         ("", "fsdp_offload_param: true", "did you mean fsdp_offload_params?"),
         ("", "fsdp_offload_params: sometimes", 'fsdp_offload_params: must be True or False; it is "sometimes"'),
         ("", "fsdp_sharding_strategy: HYBRID_SHARD", "fsdp_sharding_strategy: "),
@@ -155,6 +187,34 @@ def test_what_cannot_be_honoured_is_an_error_in_the_words_of_the_flag(flags, key
     with pytest.raises(InvalidJob) as caught:
         spec(flags, keys)
     assert words in "\n".join(str(problem) for problem in caught.value.problems)
+
+
+def test_a_key_in_its_section_and_beside_it_is_refused():
+    text = LORA_FILE.read_text().replace("fsdp_config:", "fsdp_offload_params: true\nfsdp_config:")
+    with pytest.raises(InvalidJob, match="fsdp_offload_params: stands below fsdp_config and beside it; remove one"):
+        convert(NEEDED, text, Options())
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        (Options(claim="A_B"), "--claim"),
+        (Options(token_secret="A_B"), "--token-secret"),
+        (Options(cpu="many"), "--cpu"),
+        (Options(memory="lots"), "--memory"),
+        (Options(name="A_B"), "--name"),
+    ],
+)
+def test_an_option_that_does_not_fit_is_named(options, name):
+    with pytest.raises(InvalidJob) as caught:
+        convert(NEEDED, LORA_FILE.read_text(), options)
+    assert [problem.field for problem in caught.value.problems] == [name]
+
+
+def test_training_all_weights_is_what_a_missing_flag_means_and_that_is_said():
+    assert any(
+        "--use_peft_lora is not given" in choice for choice in convert(NEEDED, LORA_FILE.read_text(), Options()).choices
+    )
 
 
 def test_what_a_job_needs_is_asked_for_by_the_names_of_the_flags():
@@ -201,7 +261,7 @@ def test_what_is_not_given_is_told_with_the_jobs_default():
     assert "lora.rank 16" in told
 
 
-@pytest.mark.parametrize("text", ["- a\n- b\n", "", "a: [", "distributed_typ: FSDP\n"])
+@pytest.mark.parametrize("text", ["- a\n- b\n", "", "a: [", "distributed_typ: FSDP\n", "hello", "\x00", "a: 1\na: 2\n"])
 def test_a_file_that_is_no_accelerate_file_is_refused(text):
     with pytest.raises(InvalidJob):
         convert(NEEDED, text, Options())

@@ -8,6 +8,8 @@ import pytest
 from dev.chart.helm import REPOSITORY
 from peft_fsdp_api.job import parse_job
 from peft_fsdp_api.manifest import load_documents
+from peft_fsdp_api.reasons import Reason, exit_code
+from peft_fsdp_trainer.cli import main
 from peft_fsdp_trainer.convert.accelerate_keys import SECTION
 from peft_fsdp_trainer.convert.conversion import convert
 from peft_fsdp_trainer.convert.manifest_text import manifest_text
@@ -65,3 +67,18 @@ def test_the_command_writes_a_file_and_needs_no_torch(tmp_path):
     assert (result.returncode, result.stdout) == (0, "")
     assert "24 flags and keys have no meaning" in result.stderr
     assert parse_job(load_documents(out.read_text())[0]).name == "llama-sft-lora-fsdp"
+
+
+@pytest.mark.parametrize(
+    ("file", "out", "words"),
+    [
+        (str(LORA_FILE.parent), "job.yaml", "guide cannot be read"),
+        (sys.executable, "job.yaml", "cannot be read"),
+        (str(LORA_FILE), "no/such/folder/job.yaml", "job.yaml cannot be written"),
+    ],
+    ids=["folder", "program", "output"],
+)
+def test_files_that_cannot_be_used_are_named(tmp_path, caplog, file, out, words):
+    command = ["convert", "--accelerate-config", file, "-o", str(tmp_path / out), "--", *LORA_FLAGS]
+    assert main(command) == exit_code(Reason.CONFIG_INVALID)
+    assert words in caplog.text

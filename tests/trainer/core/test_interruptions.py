@@ -1,23 +1,22 @@
 """A real launcher with two real ranks that are killed, asked to stop, or run out of disk or memory, and go on."""
 
-import contextlib
 import json
 import os
 import resource
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from peft_fsdp_api.outcome import Outcome
-from peft_fsdp_api.reasons import REASONS, Reason
+from peft_fsdp_api.reasons import REASONS, Reason, exit_code
 from peft_fsdp_trainer.failure import HOST_MEMORY_HINT
 from tests.bench.kills import RANKS, STEPS, Attempt, Job, kill_repeatedly
 from tests.bench.rank_forks import fork_server
 from tests.bench.tiny_job import make_tiny_job, make_tiny_jobs
 from tests.trainer.launcher.conftest import wait_until
+from tests.trainer.small_disk import fill, small_disk
 
 pytestmark = pytest.mark.slow
 
@@ -37,15 +36,10 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 4 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], check=False)
-    if mounted.returncode:
-        pytest.skip("to mount a file system needs root")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with small_disk(tmp_path / "disk", "4m") as folder:
+        yield folder
 
 
 @pytest.fixture
@@ -66,6 +60,7 @@ def run(inputs: Path) -> Iterator[Run]:
 def _end(attempt: Attempt) -> Outcome:
     attempt.process.wait(120)
     assert attempt.outcome is not None, attempt.output
+    assert attempt.process.returncode == exit_code(attempt.outcome.reason)
     return attempt.outcome
 
 
@@ -108,18 +103,16 @@ def test_kills_lose_nothing(inputs: Path, tmp_path: Path) -> None:
     assert tally.kills.total() == 6
 
 
-def test_a_full_disk_is_named_and_nothing_committed_is_lost(
-    inputs: Path, small_disk: Path, tmp_path: Path, run: Run
-) -> None:
+def test_a_full_disk_is_named_and_nothing_committed_is_lost(inputs: Path, disk: Path, tmp_path: Path, run: Run) -> None:
     job = make_tiny_job(tmp_path / "job", inputs, checkpoint={"every": {"steps": 5}})
-    _write_to(job, small_disk)
+    _write_to(job, disk)
     attempt = run(job)
     _says(attempt, "step-00000005 is complete")
-    ballast = small_disk / "ballast"
-    _fill(ballast)
+    ballast = disk / "ballast"
+    fill(ballast)
     outcome = _end(attempt)
     assert (outcome.reason, outcome.hint) == (Reason.DISK_FULL, REASONS[Reason.DISK_FULL].hint)
-    assert f"{small_disk}" in outcome.message
+    assert f"{disk}" in outcome.message
     committed = job.committed()[-1]
     ballast.unlink()
     again = run(job)
@@ -135,19 +128,13 @@ def _write_to(job: Job, volume: Path) -> None:
     job.checkpoints = volume / "tiny" / "checkpoints"
 
 
-def _fill(file: Path) -> None:
-    with file.open("wb", buffering=0) as ballast, contextlib.suppress(OSError):
-        while True:
-            ballast.write(bytes(4096))
-
-
-def test_a_full_cache_is_named(inputs: Path, small_disk: Path, tmp_path: Path, run: Run) -> None:
+def test_a_full_cache_is_named(inputs: Path, disk: Path, tmp_path: Path, run: Run) -> None:
     job = make_tiny_job(tmp_path / "job", inputs)
     config = json.loads(job.config.read_text())
-    config["paths"]["cache"] = str(small_disk / "cache")
+    config["paths"]["cache"] = str(disk / "cache")
     job.config.write_text(json.dumps(config))
-    (small_disk / "cache").mkdir()
-    _fill(small_disk / "ballast")
+    (disk / "cache").mkdir()
+    fill(disk / "ballast")
     outcome = _end(run(job))
     assert outcome.reason is Reason.DISK_FULL
     assert "no room for the tokenized data" in outcome.message
@@ -199,6 +186,28 @@ def test_a_broken_row_that_is_met_while_training_is_named(inputs: Path, tmp_path
     assert (outcome.reason, outcome.rank) == (Reason.DATASET_INVALID, 1)
     assert outcome.message == f"{file} line 1101: column text must be text, it is missing"
     assert outcome.hint == "Correct the row or leave it out."
+
+
+def test_a_model_that_is_not_there_is_named(inputs: Path, tmp_path: Path, run: Run) -> None:
+    outcome = _end(run(make_tiny_job(tmp_path / "job", inputs, model={"source": "/nowhere/model"})))
+    assert (outcome.reason, outcome.message) == (
+        Reason.MODEL_NOT_AVAILABLE, "model.source /nowhere/model does not exist"
+    )  # fmt: skip
+    assert "mount the claim" in outcome.hint
+
+
+def test_an_error_that_nobody_foresaw_comes_with_the_last_lines_of_its_traceback(
+    inputs: Path, tmp_path: Path, run: Run
+) -> None:
+    job = make_tiny_job(tmp_path / "job", inputs)
+    (tmp_path / "file").touch()
+    _write_to(job, tmp_path / "file")
+    outcome = _end(run(job))
+    assert (outcome.reason, outcome.rank) == (Reason.APPLICATION_ERROR, 0), "its peer only lost it"
+    assert outcome.message.startswith("NotADirectoryError")
+    assert "in claim" in outcome.traceback
+    assert outcome.traceback.splitlines()[-1].startswith("NotADirectoryError")
+    assert outcome.hint == REASONS[Reason.APPLICATION_ERROR].hint
 
 
 def test_a_loss_that_explodes_names_its_step(inputs: Path, tmp_path: Path, run: Run) -> None:

@@ -79,19 +79,6 @@ def test_an_adapter_of_a_4_bit_base_gives_the_loss_that_the_trainer_saw(make_con
     assert _loss(tuned, config) == pytest.approx(ended["eval_loss"], rel=1e-3)
 
 
-@pytest.mark.slow
-def test_merging_gives_the_model_that_peft_merges(make_config, tmp_path):
-    config = make_config(lora={"variant": "dora"}, output={"merge": True})
-    _run(config, 2, tmp_path / "run")
-    merged = AutoModelForCausalLM.from_pretrained(f"{config.paths.output}/merged", dtype="auto")
-    base = AutoModelForCausalLM.from_pretrained(config.model.source, dtype=torch.float32)
-    peft = PeftModel.from_pretrained(base, f"{config.paths.output}/adapter").merge_and_unload().to(torch.bfloat16)
-    expected = dict(peft.named_parameters())
-    for name, value in merged.named_parameters():
-        assert value.dtype == torch.bfloat16
-        assert torch.allclose(value, expected[name], rtol=1e-2, atol=1e-4), name
-
-
 @pytest.mark.parametrize(("template", "end"), [("chatml", "<|im_end|>"), ("zephyr", "</s>")])
 def test_the_exported_tokenizer_renders_as_the_trainer_did(make_config, tmp_path, template, end):
     base = make_base_model(tmp_path / "base")

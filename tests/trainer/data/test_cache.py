@@ -1,11 +1,13 @@
 """The work is done once, by one process, and again only when something changes."""
 
+import copy
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from peft_fsdp_trainer.data.cache import made_once
+from tests.trainer.data.conftest import chat
 
 TEXTS = [{"text": f"text number {number} " * (number + 1)} for number in range(6)]
 
@@ -36,6 +38,32 @@ def test_a_changed_setting_is_new_work(prepared, write_rows, change):
     source = write_rows(*(row | {"prompt": "a", "completion": "b"} for row in TEXTS))
     tokenized(prepared, source)
     assert tokenized(prepared, source, **change)
+
+
+def test_a_changed_tokenizer_is_new_work(prepared, write_rows, tokenizer):
+    source = write_rows(*TEXTS)
+    tokenized(prepared, source)
+    assert not tokenized(prepared, source, with_tokenizer=copy.deepcopy(tokenizer))
+    larger, other_end = copy.deepcopy(tokenizer), copy.deepcopy(tokenizer)
+    larger.add_tokens(["number"])
+    other_end.eos_token = "<pad>"
+    assert [tokenized(prepared, source, with_tokenizer=changed) for changed in (larger, other_end)] == [True, True]
+
+
+def test_a_changed_template_is_new_work(prepared, write_rows, tokenizer):
+    source = write_rows(*(chat(text["text"], "yes") for text in TEXTS))
+    tokenized(prepared, source, chat_template="model")
+    changed = copy.deepcopy(tokenizer)
+    changed.chat_template = tokenizer.chat_template.replace("<|im_end|>", "<|im_end|> ")
+    assert tokenized(prepared, source, chat_template="model", with_tokenizer=changed)
+    assert tokenized(prepared, source, chat_template="zephyr")
+    assert not tokenized(prepared, source, chat_template="model")
+
+
+def test_another_column_is_new_work(prepared, write_rows):
+    source = write_rows(*(row | {"body": "other words"} for row in TEXTS))
+    tokenized(prepared, source)
+    assert tokenized(prepared, source, text_field="body")
 
 
 def test_changed_content_of_the_same_size_is_new_work(prepared, write_rows):

@@ -12,7 +12,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -81,7 +81,7 @@ class Launcher:
 
     def finish(self, seconds: float = 60) -> Outcome:
         """Wait for its end; its outcome, which must be the termination message."""
-        self.output = self.process.communicate(timeout=seconds)[0]
+        self.output = self.process.communicate(timeout=seconds)[0] or ""
         outcome = parse_outcome(self.message.read_text())
         assert outcome is not None, self.output
         return outcome
@@ -127,7 +127,8 @@ def write_settings(
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Launcher]]:
-    """Starts a launcher, `under` a command if one is given; what still runs at the end of the test is stopped."""
+    """Starts a launcher, `under` a command if one is given, and with another `stdout` than the one that is read here;
+    what still runs at the end of the test is stopped."""
     started: list[Launcher] = []
 
     def start_launcher(
@@ -136,13 +137,14 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Launcher]]:
         ranks: int = 2,
         placement: dict[str, object] | None = None,
         under: Sequence[str] = (),
+        stdout: int | IO[bytes] = subprocess.PIPE,
         **limits: float,
     ) -> Launcher:
         given = write_settings(tmp_path, program, {"ranks_per_node": ranks} | (placement or {}), limits)
         process = subprocess.Popen(
             [*under, sys.executable, str(DRIVER), str(tmp_path / "settings.json")],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stdout=stdout,
+            stderr=subprocess.STDOUT if stdout == subprocess.PIPE else subprocess.DEVNULL,
             text=True,
         )
         launcher = Launcher(process, Path(given["run_dir"]), given["port"], Path(given["termination_message"]))

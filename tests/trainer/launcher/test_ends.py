@@ -120,6 +120,8 @@ def test_sigterm_reaches_all_ranks_and_the_launcher_waits_for_the_save(start: St
     for rank in (0, 1):
         launcher.wait_for(f"pid-{rank}")
     launcher.process.send_signal(signal.SIGTERM)
+    time.sleep(0.2)
+    launcher.process.send_signal(signal.SIGTERM)  # changes nothing: only Ctrl-C twice is impatience
     assert launcher.finish().reason is Reason.PREEMPTED
     assert all((launcher.run_dir / f"saved-{rank}").exists() for rank in (0, 1))
     assert launcher.process.returncode == 76

@@ -1,13 +1,17 @@
 """The reason of an exception, by its type, its message, what it was raised from, and what the rank was doing."""
 
 import errno
+from pathlib import Path
 
 import pytest
 
 from peft_fsdp_api.progress import Stage
-from peft_fsdp_api.reasons import Reason
+from peft_fsdp_api.reasons import Reason, exit_code
 from peft_fsdp_trainer.errors import LossNotFinite, TrainerError, Unsupported
 from peft_fsdp_trainer.failure import HOST_MEMORY_HINT, TRACEBACK_LINES, classify, describe
+from peft_fsdp_trainer.rank import _fail
+from peft_fsdp_trainer.rank_environment import RankEnvironment
+from peft_fsdp_trainer.report import Reporter
 
 
 class OutOfMemoryError(RuntimeError):
@@ -98,3 +102,14 @@ def test_a_foreign_error_has_the_end_of_its_traceback() -> None:
     assert failure.traceback.endswith("ValueError: at the bottom")
     assert len(failure.traceback.splitlines()) <= TRACEBACK_LINES
     assert failure.step == 7
+
+
+def test_a_failure_that_cannot_be_written_down_keeps_its_exit_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reporter = Reporter(0, tmp_path)
+    environment = RankEnvironment(0, tmp_path / "config.json", tmp_path / "gone")
+    assert _fail(LossNotFinite("loss is nan"), environment, reporter) == exit_code(Reason.LOSS_NOT_FINITE)
+    said = capsys.readouterr().err
+    assert f"{tmp_path / 'gone'} cannot be written" in said
+    assert "loss is nan" in said

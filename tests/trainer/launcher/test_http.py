@@ -6,10 +6,12 @@ import signal
 import socket
 import urllib.error
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 
-from peft_fsdp_api.progress import Progress, Stage
+from peft_fsdp_api.progress import Progress, RankProgress, Stage, TrainingProgress
+from peft_fsdp_trainer.launcher.metrics import render_metrics
 
 from .conftest import REPORTER, Launcher
 
@@ -64,6 +66,24 @@ def test_metrics(start: Start) -> None:
     ages = [float(line.split()[1]) for line in lines if line.startswith("peft_fsdp_trainer_heartbeat_age_seconds{")]
     assert len(ages) == 2
     assert all(age >= 0 for age in ages)
+
+
+def test_a_rank_that_hangs_is_seen_by_the_age_of_its_heartbeat() -> None:
+    def rank(number: int, heartbeat: str) -> RankProgress:
+        return RankProgress(rank=number, stage=Stage.TRAIN, heartbeat=heartbeat)
+
+    ranks = [rank(4, "2026-11-22T18:00:00Z"), rank(5, "2026-11-22T17:58:30Z")]
+    now = datetime(2026, 11, 22, 18, 0, 1, tzinfo=UTC).timestamp()
+    lines = render_metrics(Progress(attempt=1, node_rank=1, ranks=ranks), now).decode().splitlines()
+    assert 'peft_fsdp_trainer_heartbeat_age_seconds{rank="4"} 1.0' in lines
+    assert 'peft_fsdp_trainer_heartbeat_age_seconds{rank="5"} 91.0' in lines
+
+
+def test_every_figure_of_the_training_is_a_metric() -> None:
+    figures = {name: place for place, name in enumerate(TrainingProgress.model_fields, start=2)}
+    progress = Progress(attempt=1, node_rank=0, training=TrainingProgress.model_validate(figures))
+    lines = render_metrics(progress, 0.0).decode().splitlines()
+    assert [name for name, value in figures.items() if f"peft_fsdp_trainer_{name} {value}.0" not in lines] == []
 
 
 def test_health_is_answered_before_any_rank_reports(start: Start) -> None:

@@ -80,6 +80,14 @@ def test_a_termination_message_that_cannot_be_written_is_logged(tmp_path: Path) 
     assert '"reason":"ConfigInvalid"' in result.stderr
 
 
+def test_the_exit_code_tells_the_reason_where_neither_log_nor_message_can_be_written(tmp_path: Path) -> None:
+    arguments = ["--config", str(tmp_path / "none.json"), "--termination-message", "/dev/full"]
+    command = [sys.executable, "-m", "peft_fsdp_trainer", "launch", *arguments]
+    with Path("/dev/full").open("wb") as full:
+        result = subprocess.run(command, env=ENVIRONMENT, stdout=full, stderr=full, check=False, timeout=60)
+    assert result.returncode == exit_code(Reason.CONFIG_INVALID)
+
+
 def test_the_launcher_is_up_without_torch() -> None:
     program = "import sys, peft_fsdp_trainer.cli; sys.exit(any(m in sys.modules for m in ('torch', 'transformers')))"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

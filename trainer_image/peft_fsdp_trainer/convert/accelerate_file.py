@@ -38,8 +38,11 @@ def _add_keys(given: Given, content: dict[Any, Any]) -> None:
     lost = [str(key) for key in content if str(key).startswith(PREFIX) and key != SECTION]
     if lost:
         given.remarks.append(f"{', '.join(lost)}: not indented below {SECTION}; taken as if they were.")
+    both = [key for key in lost if key in section or key.removeprefix(PREFIX) in section]
+    for key in both:
+        given.refuse(key, f"stands below {SECTION} and beside it; remove one")
     for key, value in content.items():
-        if key != SECTION:
+        if key != SECTION and key not in both:
             _add(given, str(key), value)
     for key, value in section.items():
         _add(given, str(key) if str(key).startswith(PREFIX) else f"{PREFIX}{key}", value)

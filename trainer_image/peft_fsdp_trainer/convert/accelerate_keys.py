@@ -3,12 +3,13 @@
 from typing import Final
 
 from .setting import Setting
-from .values import NOTHING, SWITCH, TEXT, WHOLE, one_of
+from .values import SWITCH, TEXT, WHOLE, nothing, one_of
 
 SECTION: Final = "fsdp_config"
 PREFIX: Final = "fsdp_"
 
 _TPU: Final = "For TPUs."
+_COMPILE: Final = "`training.compile` compiles each decoder layer."
 _SHARDINGS: Final = {
     "FULL_SHARD": ("full", True),
     "SHARD_GRAD_OP": ("full", False),
@@ -21,7 +22,12 @@ _SHARDINGS: Final = {
     "4": ("hybrid", True),
     "5": ("hybrid", False),
 }
-_KINDS: Final = one_of({"FSDP": "FSDP"}, "convert reads FSDP files; fsdp.sharding none replicates as MULTI_GPU does")
+_KINDS: Final = one_of(
+    {"FSDP": "FSDP"},
+    "convert reads FSDP files: answer `accelerate config` anew; fsdp.sharding full shards as DeepSpeed's stage 3, none "
+    "replicates as MULTI_GPU",
+)
+_NO_TPU: Final = nothing("there are no TPUs")
 _PRECISIONS: Final = one_of({"bf16": "bfloat16", "fp16": "float16", "no": None, "false": None})
 _WRAPS: Final = one_of({name: name for name in ("TRANSFORMER_BASED_WRAP", "SIZE_BASED_WRAP", "NO_WRAP")})
 _PREFETCHES: Final = one_of({name: name for name in ("BACKWARD_PRE", "BACKWARD_POST", "NO_PREFETCH")})
@@ -60,11 +66,11 @@ GUIDE: Final = (
     Setting("main_process_ip", TEXT, remark="Set by the operator: worker 0's DNS name."),
     Setting("rdzv_backend", TEXT, remark="The operator starts all pods of an attempt together."),
     Setting("same_network", SWITCH, remark="Pods of a cluster are."),
-    Setting("tpu_env", NOTHING, remark=_TPU),
+    Setting("tpu_env", _NO_TPU, remark=_TPU),
     Setting("tpu_use_cluster", SWITCH, remark=_TPU),
     Setting("tpu_use_sudo", SWITCH, remark=_TPU),
     Setting("use_cpu", SWITCH, ("workers.gpusPerNode",), "`0` trains on CPUs, sharded as on GPUs.", combined=True),
-    Setting(SECTION, NOTHING, ("fsdp",), "The section of the keys below.", combined=True),
+    Setting(SECTION, nothing("it is a section"), ("fsdp",), "The section of the keys below.", combined=True),
     Setting("fsdp_auto_wrap_policy", _WRAPS, remark="Always: each decoder layer is a unit."),
     Setting(
         "fsdp_backward_prefetch", _PREFETCHES, remark="Always before the backward pass of each layer, as BACKWARD_PRE."
@@ -132,9 +138,17 @@ MORE: Final = (
     Setting("enable_cpu_affinity", SWITCH, remark="The kubelet's CPU manager does it."),
     Setting("tpu_name", TEXT, remark=_TPU),
     Setting("tpu_zone", TEXT, remark=_TPU),
-    Setting("deepspeed_config", NOTHING, remark="Sharding is FSDP's."),
-    Setting("megatron_lm_config", NOTHING, remark="Sharding is FSDP's."),
-    Setting("dynamo_config", NOTHING, remark="`training.compile` compiles each decoder layer."),
+    Setting("tpu_vm", _NO_TPU, remark=_TPU),
+    Setting("commands", _NO_TPU, remark=_TPU),
+    Setting("command_file", _NO_TPU, remark=_TPU),
+    Setting("deepspeed_config", nothing("sharding is FSDP's"), remark="Sharding is FSDP's."),
+    Setting("megatron_lm_config", nothing("sharding is FSDP's"), remark="Sharding is FSDP's."),
+    Setting("parallelism_config", nothing("sharding is FSDP's"), remark="Sharding is FSDP's."),
+    Setting("mpirun_config", nothing("the operator starts the processes"), remark="The operator starts the processes."),
+    Setting("ipex_config", nothing("a job has nothing like it"), remark="A job computes with PyTorch alone."),
+    Setting("fp8_config", nothing("a job computes in 16 or 32 bit"), remark="A job computes in 16 or 32 bit."),
+    Setting("dynamo_config", nothing("give --torch_compile to compile"), remark=_COMPILE),
+    Setting("dynamo_backend", one_of({"NO": None}, "give --torch_compile to compile"), remark=_COMPILE),
 )
 
 KEYS: Final = GUIDE + MORE

@@ -71,7 +71,16 @@ def _convert(options: argparse.Namespace) -> int:
     text = manifest_text(conversion, file.name)
     if options.output is None:
         sys.stdout.write(text)
-    else:
-        options.output.write_text(text)
+    elif not _written(options.output, text):
+        return exit_code(Reason.CONFIG_INVALID)
     log.info("%d flags and keys have no meaning in this job; its comments say why", len(conversion.idle))
     return 0
+
+
+def _written(file: Path, text: str) -> bool:
+    try:
+        file.write_text(text)
+    except OSError as error:
+        log.error("%s cannot be written: %s", file, error)
+        return False
+    return True

@@ -12,7 +12,7 @@ from .accelerate_file import read_accelerate_file
 from .arguments import read_arguments
 from .choices import choose
 from .draft import Draft
-from .options import Options
+from .options import OPTION_OF, Options
 from .rules import RULES
 from .script_flags import GUIDE
 
@@ -94,7 +94,7 @@ def _named(problem: Problem, draft: Draft) -> Problem:
     if problem.field.startswith("metadata.name"):
         return Problem("--name", f"{problem.message} ({problem.field})")
     path = problem.field.removeprefix("spec.").split("[")[0]
-    origin = draft.origins.get(path) or _flags_of(path)
+    origin = draft.origins.get(path) or OPTION_OF.get(path) or _flags_of(path)
     return Problem(origin, f"{problem.message} ({problem.field})") if origin else problem
 
 

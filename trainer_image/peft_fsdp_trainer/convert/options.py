@@ -1,5 +1,6 @@
 """What a job needs and neither the flags nor the Accelerate file can know: the options of `convert`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,6 +10,14 @@ CPUS_PER_GPU: Final = 4
 GIB_PER_GPU: Final = 32
 GIB_PER_GPU_OFFLOADED: Final = 64
 """Room for the shards that offloading keeps in host memory."""
+
+OPTION_OF: Final[Mapping[str, str]] = {
+    "output.claim": "--claim",
+    "hub.tokenSecret": "--token-secret",
+    "workers.resources.requests.cpu": "--cpu",
+    "workers.resources.requests.memory": "--memory",
+}
+"""Path below `spec` -> the option that gives it."""
 
 
 @dataclass(frozen=True)

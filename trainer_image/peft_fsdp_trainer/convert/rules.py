@@ -35,6 +35,10 @@ def model(draft: Draft) -> None:
     if draft.has("--use_flash_attn"):
         draft.put("model.attention", "auto" if draft.value("--use_flash_attn") else "sdpa", "--use_flash_attn")
     draft.explain("lora", "--use_peft_lora")
+    if not draft.has("--use_peft_lora"):
+        draft.choices.append(
+            "lora: --use_peft_lora is not given, without which the script trains all weights; a job trains an adapter."
+        )
 
 
 def quantization(draft: Draft) -> None:

@@ -25,8 +25,8 @@ def _yes_or_no(text: str) -> bool:
 
 
 def _names(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",")]
-    if not all(names):
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
         raise ValueError(text)
     return names
 
@@ -55,9 +55,18 @@ def only(wanted: bool, otherwise: str) -> Reader:
     return Reader(f"{wanted}; {otherwise}", read, is_switch=True)
 
 
+def nothing(instead: str) -> Reader:
+    """What must be left out or empty; `instead` says where a job has it, if anywhere."""
+
+    def read(text: str) -> None:
+        if text not in ("", "null", "{}", "[]"):
+            raise ValueError(text)
+
+    return Reader(f"left out or empty; {instead}", read)
+
+
 TEXT: Final = Reader("a text", str)
 SWITCH: Final = Reader("True or False", _yes_or_no, is_switch=True)
 WHOLE: Final = Reader("a whole number", int)
 NUMBER: Final = Reader("a number", float)
 NAMES: Final = Reader("names with commas between them", _names)
-NOTHING: Final = one_of({"": None, "null": None, "{}": None, "[]": None}, "a job has nothing like it")

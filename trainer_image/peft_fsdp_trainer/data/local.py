@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -111,6 +112,7 @@ def missing_split(source: str, name: str, existing: list[str]) -> DatasetInvalid
 
 
 def _split_of_files(name: str, files: list[Path]) -> Split:
+    check = _unchanged(files)
     counts = [count_rows(file) for file in files]
     digest = hashlib.sha256("".join(content_hash(file) for file in files).encode())
     columns = next((read_columns(file) for file, count in zip(files, counts, strict=True) if count), ())
@@ -119,13 +121,32 @@ def _split_of_files(name: str, files: list[Path]) -> Split:
         for file in files:
             yield from read_rows(file)
 
-    return Split(name, columns, sum(counts), digest.hexdigest(), read)
+    return Split(name, columns, sum(counts), digest.hexdigest(), read, check)
+
+
+def _unchanged(files: list[Path]) -> Callable[[], None]:
+    """What raises DatasetInvalid where a file is written from now on: its rows would be kept under the wrong hash."""
+
+    def state() -> list[tuple[int, int, int]]:
+        return [(facts.st_ino, facts.st_size, facts.st_mtime_ns) for facts in map(Path.stat, files)]
+
+    before = state()
+
+    def check() -> None:
+        for file, then, now in zip(files, before, state(), strict=True):
+            if then != now:
+                raise DatasetInvalid(
+                    f"{file} was changed while it was read", hint="Start the job when nothing writes there any more."
+                )
+
+    return check
 
 
 def _saved_split(path: Path, name: str) -> Split:
     dataset, files = _saved_dataset(path, name)
+    check = _unchanged(files)
     digest = hashlib.sha256("".join(content_hash(file) for file in files).encode())
-    return split_of_dataset(dataset, name, digest.hexdigest())
+    return replace(split_of_dataset(dataset, name, digest.hexdigest()), check=check)
 
 
 def _saved_dataset(path: Path, name: str) -> tuple[Any, list[Path]]:

@@ -13,7 +13,7 @@ from ..errors import DatasetInvalid
 from .cache import made_once
 from .documents import Tokenization
 from .prepared import DataFacts, PreparedData, Report, SplitFacts
-from .rows import Rows, read_facts, read_rows
+from .rows import Rows, is_whole, read_facts, read_rows
 from .samples import choose_format, holds_messages
 from .sources import open_split, open_stream
 from .splits import Split
@@ -112,6 +112,7 @@ def _written(work: SplitWork, cache_dir: Path, report: Report) -> Path:
         cache_dir / work.key(),
         partial(write_split, work, report),
         waiting=partial(report, STAGE, 0, work.split.count),
+        is_whole=is_whole,
     )
 
 

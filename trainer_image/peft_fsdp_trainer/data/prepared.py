@@ -30,6 +30,8 @@ class SplitFacts:
     """Documents cut at maxLength."""
     dropped: int
     """Documents without a token to learn: empty, or cut before the first one."""
+    content: str
+    """Hash of the rows: equal for the same tokens in the same rows in the same order, wherever they come from."""
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,18 @@ def read_rows(folder: Path, attention: str, pad_token: int) -> Rows:
     )
 
 
+def is_whole(folder: Path) -> bool:
+    """Whether every file is there, and as long as the others say."""
+    try:
+        rows = read_rows(folder, attention="", pad_token=0)
+        read_facts(folder)
+    except (FileNotFoundError, ValueError):
+        return False
+    documents, tokens = len(rows.documents) - 1, int(rows.documents[-1])
+    lengths = (len(rows.order), int(rows.rows[-1]), len(rows.tokens), len(rows.learned))
+    return lengths == (documents, documents, tokens, tokens)
+
+
 def read_facts(folder: Path) -> dict[str, Any]:
     facts: dict[str, Any] = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     return facts

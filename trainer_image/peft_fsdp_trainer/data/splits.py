@@ -29,6 +29,8 @@ class Split:
     fingerprint: str
     """Changes with the content."""
     read: Callable[[], Iterator[LocatedRow]]
+    check: Callable[[], None] = lambda: None
+    """To be called when all is read. Raises DatasetInvalid where the content is not that of `fingerprint` any more."""
 
 
 def split_name(wanted: str) -> str:
@@ -53,7 +55,7 @@ def sliced(split: Split, wanted: str) -> Split:
         return islice(split.read(), start, stop)
 
     fingerprint = hashlib.sha256(f"{split.fingerprint} {start} {stop}".encode()).hexdigest()
-    return Split(wanted, split.columns, max(0, stop - start), fingerprint, read)
+    return Split(wanted, split.columns, max(0, stop - start), fingerprint, read, split.check)
 
 
 def slice_bounds(wanted: str) -> tuple[int, int | None]:

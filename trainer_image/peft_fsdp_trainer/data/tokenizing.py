@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -26,7 +27,7 @@ from .samples import sample_reader
 from .splits import LocatedRow, Split
 
 STAGE = "prepare data"
-LAYOUT = 1
+LAYOUT = 2
 """Raise it when the same input gives other rows or other files: it makes old cache entries unreachable."""
 BLOCK = 256
 """Samples that are tokenized at once; the Rust tokenizers share a block among the cores."""
@@ -69,25 +70,37 @@ def write_split(work: SplitWork, report: Report, folder: Path) -> None:
     Raises:
         DatasetInvalid: a row cannot be used, or no document has a token to learn.
     """
-    counts = Counts()
-    lengths: list[int] = []
+    counts, lengths, digest = Counts(), [], hashlib.sha256()
     with (folder / TOKENS).open("wb") as tokens, (folder / LEARNED).open("wb") as learned:
         for document in kept_documents(work, counts, report):
-            document.tokens.tofile(tokens)
-            document.learned.tofile(learned)
+            for file, values in ((tokens, document.tokens), (learned, document.learned)):
+                # Not `tofile`: it takes for written what a full disk did not take.
+                content = values.tobytes()
+                file.write(content)
+                digest.update(content)
             lengths.append(len(document.tokens))
+    work.split.check()
     if not lengths:
         raise _nothing_to_learn(work)
-    rows = _write_order(folder, np.asarray(lengths, dtype=np.int64), work.spec)
-    facts = SplitFacts(split=work.split.name, documents=len(lengths), rows=rows, tokens=sum(lengths), **asdict(counts))
+    rows = _write_order(folder, np.asarray(lengths, dtype=np.int64), work.spec, digest)
+    facts = SplitFacts(
+        split=work.split.name, documents=len(lengths), rows=rows, tokens=sum(lengths), **asdict(counts),
+        content=digest.hexdigest(),
+    )  # fmt: skip
     (folder / FACTS).write_text(json.dumps(asdict(facts)), encoding="utf-8")
 
 
-def _write_order(folder: Path, lengths: np.ndarray[Any, np.dtype[np.int64]], spec: DatasetSpec) -> int:
+def _write_order(
+    folder: Path, lengths: np.ndarray[Any, np.dtype[np.int64]], spec: DatasetSpec, digest: hashlib._Hash
+) -> int:
     rows = pack(lengths, spec.max_length) if spec.packing else one_per_row(lengths)
-    np.save(folder / DOCUMENTS, _starts(lengths))
-    np.save(folder / ROWS, _starts(np.asarray([len(row) for row in rows], dtype=np.int64)))
-    np.save(folder / ORDER, np.fromiter(chain.from_iterable(rows), dtype=np.int64, count=len(lengths)))
+    starts = _starts(np.asarray([len(row) for row in rows], dtype=np.int64))
+    order = np.fromiter(chain.from_iterable(rows), dtype=np.int64, count=len(lengths))
+    for name, values in ((DOCUMENTS, _starts(lengths)), (ROWS, starts), (ORDER, order)):
+        content = io.BytesIO()  # for a file `np.save` uses `tofile`
+        np.save(content, values)
+        (folder / name).write_bytes(content.getbuffer())
+        digest.update(content.getbuffer())
     return len(rows)
 
 

@@ -1,28 +1,21 @@
-"""One rank as a child process: its environment, its output, its end."""
+"""One rank as a child process: its environment and its end."""
 
 import asyncio
 import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import IO, Final
 
 from peft_fsdp_api import names
 
 from ..rank_environment import ENV_CONFIG, ENV_RANK, ENV_RUN_DIR
 from . import cgroup
+from .output import RankOutput
 from .reaper import Reaper
 from .settings import LaunchSettings
-
-TAIL_LINES: Final = 40
-CHUNK_BYTES: Final = 65536
-LINE_BYTES: Final = 16384
-DRAIN_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -49,14 +42,9 @@ class RankProcess:
         self.rank = rank
         self._process = process
         self._exited = exited
-        self._tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self._output = RankOutput(rank, process)
         self._stopped = False
         self._killed = False
-        self._pumps = [
-            asyncio.create_task(self._pump(source, target))
-            for source, target in ((process.stdout, sys.stdout.buffer), (process.stderr, sys.stderr.buffer))
-            if source is not None
-        ]
 
     async def wait(self) -> RankExit:
         """Its end, after the last of its output was passed on and its own children were killed."""
@@ -65,10 +53,8 @@ class RankProcess:
         self._process.returncode = code  # reaped by the Reaper; Popen must not wait for it again
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        await asyncio.wait(self._pumps, timeout=DRAIN_SECONDS)
-        for pump in self._pumps:
-            pump.cancel()
-        return RankExit(self.rank, code, ended, self._stopped, self._killed, "\n".join(self._tail))
+        await self._output.drained()
+        return RankExit(self.rank, code, ended, self._stopped, self._killed, self._output.tail)
 
     def stop(self) -> None:
         """Send SIGTERM to the rank alone: its data loader workers must outlive the save."""
@@ -85,30 +71,6 @@ class RankProcess:
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._process.pid, number)
-
-    async def _pump(self, source: IO[bytes], target: IO[bytes]) -> None:
-        """Pass output on: rank 0 as it is, so that the log of a run reads as one program's; the others marked."""
-        reader = asyncio.StreamReader()
-        loop = asyncio.get_running_loop()
-        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), source)
-        prefix = f"[rank {self.rank}] ".encode() if self.rank else b""
-        rest = b""
-        try:
-            while chunk := await reader.read(CHUNK_BYTES):
-                lines = (rest + chunk).splitlines(keepends=True)
-                complete = lines[-1].endswith((b"\n", b"\r")) or len(lines[-1]) > LINE_BYTES
-                rest = b"" if complete else lines.pop()
-                self._pass_on(lines, prefix, target)
-            if rest:
-                self._pass_on([rest + b"\n"], prefix, target)
-        finally:
-            transport.close()
-
-    def _pass_on(self, lines: list[bytes], prefix: bytes, target: IO[bytes]) -> None:
-        for line in lines:
-            target.write(prefix + line)
-            self._tail.append(line.decode(errors="replace").rstrip())
-        target.flush()
 
 
 def start_ranks(settings: LaunchSettings, reaper: Reaper) -> list[RankProcess]:
