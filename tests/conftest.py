@@ -1,12 +1,14 @@
-"""Which tests may run side by side: with `--dist loadgroup` a group stays in one process; groups begin in this order.
+"""Which files a run reads, and, with `-n N --dist loadgroup`, which tests run side by side.
 
-A file is a group, so that what its fixtures make is made once. Where many files use one control plane, the folder is
-one; and what takes long begins early.
+A group stays in one process, and groups begin in the order below. A file is a group, so that what its fixtures make is
+made once; where many files use one control plane, the folder is one. Tests with real pods have a namespace each, and go
+one by one to whoever is free.
 """
 
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 HERE = Path(__file__).parent
 GROUPS = {
@@ -21,26 +23,37 @@ GROUPS = {
     "specs/": "contract",
     "apiserver/test_chart": "chart",
     "apiserver/": "contract",
+    "cluster/": "",
 }
-"""By the beginning of the path; the first that fits counts."""
-GROUP = "xdist_group"
+"""By the beginning of the path, what takes long first; the first that fits counts."""
+
+
+class ByGroup(LoadScopeScheduling):
+    """xdist's own marks for groups do nothing with pytest 9.2."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0].removeprefix(f"{HERE.name}/")
+        group = next((group for beginning, group in GROUPS.items() if path.startswith(beginning)), path)
+        return group or nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByGroup | None:
+    return ByGroup(config, log) if config.option.dist == "loadgroup" else None
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """`-m apiserver` needs no file without that mark: to import them all takes half a minute, mostly for torch."""
+    mark = config.option.markexpr.partition(" and ")[0]
+    if " or " in config.option.markexpr or not mark.isidentifier() or collection_path.suffix != ".py":
+        return None
+    return f"mark.{mark}" not in collection_path.read_text() or None
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if not item.get_closest_marker(GROUP):
-            item.add_marker(pytest.mark.xdist_group(_group(_path(item))))
-    items.sort(key=lambda item: _place(_path(item)))
+    items.sort(key=_place)
 
 
-def _path(item: pytest.Item) -> str:
-    return item.path.relative_to(HERE).as_posix()
-
-
-def _group(path: str) -> str:
-    return next((group for beginning, group in GROUPS.items() if path.startswith(beginning)), path)
-
-
-def _place(path: str) -> int:
+def _place(item: pytest.Item) -> int:
+    path = item.path.relative_to(HERE).as_posix()
     return next((place for place, beginning in enumerate(GROUPS) if path.startswith(beginning)), len(GROUPS))

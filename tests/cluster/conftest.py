@@ -1,8 +1,8 @@
 """The one-machine cluster with the chart installed, once for all tests of this folder; a namespace per test.
 
 A cluster that ran before (`make cluster`, `make demo`) is used and left running; otherwise it is stopped at the end.
-With `pytest -n` several tests are at work in it at a time. Those that change what all pods stand on are in the group
-`alone`: they wait until no other test is at work, and the others wait for them.
+With `pytest -n` several tests are at work in it at a time. Those with the mark `alone` change what all pods stand on:
+they wait until no other test is at work, and the others wait for them.
 """
 
 import uuid
@@ -19,8 +19,6 @@ from dev.demo.target import Target
 from dev.demo.walk import OUTPUT_CLAIM, create_namespace, install_chart, uninstall_chart
 from tests.cluster.runs import Runs
 from tests.cluster.sharing import shared, turn
-
-ALONE = "alone"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -65,8 +63,7 @@ def demo_input(one_machine: Cluster, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def _is_alone(item: pytest.Item) -> bool:
-    group = item.get_closest_marker("xdist_group")
-    return group is not None and group.args == (ALONE,)
+    return item.get_closest_marker("alone") is not None
 
 
 @pytest.fixture

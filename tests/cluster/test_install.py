@@ -4,7 +4,6 @@ import pytest
 
 from dev.demo.target import Target
 from dev.demo.walk import RELEASE, SYSTEM_NAMESPACE, install_chart, uninstall_chart
-from tests.cluster.conftest import ALONE
 from tests.cluster.jobs import demo_job
 from tests.cluster.runs import Runs
 
@@ -15,7 +14,7 @@ KINDS = (
 )
 
 
-@pytest.mark.xdist_group(ALONE)
+@pytest.mark.alone
 def test_an_upgrade_restarts_no_gang(runs: Runs) -> None:
     name = runs.apply(demo_job("upgraded", nodes=1, steps=60))
     runs.wait_for_phase(name, "Running")
@@ -26,7 +25,7 @@ def test_an_upgrade_restarts_no_gang(runs: Runs) -> None:
     assert ended["attempt"] == 1
 
 
-@pytest.mark.xdist_group(ALONE)
+@pytest.mark.alone
 def test_uninstall_leaves_only_the_definition_and_the_jobs(runs: Runs) -> None:
     name = runs.apply(demo_job("kept", nodes=1, steps=2))
     status = runs.wait_for_phase(name, "Succeeded")

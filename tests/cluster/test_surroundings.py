@@ -10,7 +10,6 @@ import pytest
 
 from dev.cluster.command import run
 from dev.demo.walk import SYSTEM_NAMESPACE, install_chart
-from tests.cluster.conftest import ALONE
 from tests.cluster.jobs import demo_job
 from tests.cluster.pod_processes import processes_of
 from tests.cluster.runs import Runs
@@ -67,7 +66,7 @@ def test_a_cut_network_is_a_lost_peer(runs: Runs) -> None:
     assert ended["restarts"] == {"application": 0, "infrastructure": 1, "preemption": 0}
 
 
-@pytest.mark.xdist_group(ALONE)
+@pytest.mark.alone
 def test_an_operator_killed_during_a_restart_is_replaced_and_makes_one_attempt(runs: Runs) -> None:
     install_chart(runs.target, "--set", "replicas=2")
     try:
