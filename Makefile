@@ -76,7 +76,7 @@ test-slow: install
 	$(PYTEST) -m "slow and not apiserver and not cluster and not gpu" -n 2 $(SIDE_BY_SIDE)
 
 test-apiserver: install tools
-	$(PYTEST) -m apiserver -n 4 $(SIDE_BY_SIDE)
+	$(PYTEST) -m apiserver -n 3 $(SIDE_BY_SIDE)
 
 test-cluster: install tools images
 	$(PYTEST) -m cluster -n 2 $(SIDE_BY_SIDE)

@@ -15,14 +15,14 @@ GROUPS = {
     "trainer/launcher/test_run_command.py": "run command",
     "trainer/core/test_interruptions.py": "interruptions",
     "faults/test_outage.py": "outage",
-    "apiserver/operator/test_soak.py": "soak",
     "faults/test_write_points.py": "write points",
+    "apiserver/operator/test_soak.py": "soak",
     # Its last tests look at everything that was asked of its control plane.
     "apiserver/operator/": "operator",
     "faults/": "faults",
-    "specs/": "contract",
     "apiserver/test_chart": "chart",
     "apiserver/": "contract",
+    "specs/": "contract",
     "cluster/": "",
 }
 """By the beginning of the path, what takes long first; the first that fits counts."""
