@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from dev.demo.target import Target
+from peft_fsdp_api.names import LAUNCHER_PORT, PROGRESS_PATH
+from peft_fsdp_api.progress import Progress
 from peft_fsdp_operator.cluster import JOBS, PODS, Credentials, find_credentials
 
 TIMEOUT = 300.0
@@ -80,15 +82,17 @@ class Runs:
         return max((int(path.name[5:]) for path in (self.output / name / "checkpoints").glob("step-*")), default=0)
 
     def wait_for_training(self, name: str, step: int = 2) -> None:
-        """Until the first attempt's log tells of that step; for jobs that save nothing meanwhile."""
-        self.wait(name, lambda status: f" step {step}/" in self._log(f"{name}-1-0"))
+        """Until the first attempt's first launcher tells of that step; for jobs that save nothing meanwhile."""
+        self.wait(name, lambda status: self._told_step(f"{name}-1-0") >= step)
 
-    def _log(self, pod: str) -> str:
-        """Empty before the container runs."""
+    def _told_step(self, pod: str) -> int:
+        """0 before the launcher answers."""
+        path = PODS.path(self.namespace, f"{pod}:{LAUNCHER_PORT}", f"proxy{PROGRESS_PATH}")
         try:
-            return self._ask(PODS.path(self.namespace, pod, "log")).decode()
+            told = Progress.model_validate_json(self._ask(path)).training
         except urllib.error.HTTPError:
-            return ""
+            return 0
+        return told.step if told else 0
 
     def logs(self, name: str) -> str:
         """The end of the logs of every pod of a job, for the message of a failed test."""
