@@ -22,8 +22,10 @@ from tests.cluster.sharing import shared, turn
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Those that are alone come last, one after the other, and do not keep the rest waiting in between."""
-    items.sort(key=_is_alone)
+    """Those that are alone come after the others here, so that nobody waits in between; what needs the cluster gone
+    comes after all of them."""
+    here = Path(__file__).parent
+    items.sort(key=lambda item: (here not in item.path.parents, _is_alone(item)))
 
 
 @pytest.fixture(scope="package")
