@@ -69,14 +69,17 @@ verify: install  ## fail if a generated file is not what its source makes
 .PHONY: test test-slow test-apiserver test-cluster
 test: check verify test-slow test-apiserver test-cluster  ## everything that can be tested on this machine
 
+# Side by side, because they mostly wait: for pods, for the API server, for ranks (tests/conftest.py).
+SIDE_BY_SIDE := --dist loadgroup --no-loadscope-reorder --durations 10
+
 test-slow: install
-	$(PYTEST) -m "slow and not apiserver and not cluster and not gpu" --durations 10
+	$(PYTEST) -m "slow and not apiserver and not cluster and not gpu" -n 2 $(SIDE_BY_SIDE)
 
 test-apiserver: install tools
-	$(PYTEST) -m apiserver --durations 10
+	$(PYTEST) -m apiserver -n 3 $(SIDE_BY_SIDE)
 
 test-cluster: install tools images
-	$(PYTEST) -m cluster --durations 10
+	$(PYTEST) -m cluster -n 2 $(SIDE_BY_SIDE)
 
 .PHONY: faults
 faults: install tools  ## every fault at every write of a job's life, and 1,000 random lives (docs/faults.md)

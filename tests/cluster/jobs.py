@@ -25,6 +25,7 @@ def demo_job(name: str, nodes: int = 2, steps: int = 12, **sections: dict[str, A
         "workers": {
             "nodes": nodes,
             "gpusPerNode": 0,
+            "nodeSelector": {"kubernetes.io/hostname": "node-1"},  # not on a node that another test lets die
             "volumes": [{"name": "demo", "persistentVolumeClaim": {"claimName": CLAIM}}],
             "volumeMounts": [{"name": "demo", "mountPath": "/demo"}],
         },

@@ -14,6 +14,7 @@ KINDS = (
 )
 
 
+@pytest.mark.alone
 def test_an_upgrade_restarts_no_gang(runs: Runs) -> None:
     name = runs.apply(demo_job("upgraded", nodes=1, steps=60))
     runs.wait_for_phase(name, "Running")
@@ -24,6 +25,7 @@ def test_an_upgrade_restarts_no_gang(runs: Runs) -> None:
     assert ended["attempt"] == 1
 
 
+@pytest.mark.alone
 def test_uninstall_leaves_only_the_definition_and_the_jobs(runs: Runs) -> None:
     name = runs.apply(demo_job("kept", nodes=1, steps=2))
     status = runs.wait_for_phase(name, "Succeeded")

@@ -27,7 +27,7 @@ def second_node(one_machine: Cluster) -> Iterator[str]:
 def test_a_drained_and_then_a_dead_node_cost_one_attempt_each(
     runs: Runs, one_machine: Cluster, second_node: str
 ) -> None:
-    name = runs.apply(demo_job("nodes", steps=STEPS, workers={"affinity": _one_per_node("nodes")}))
+    name = runs.apply(demo_job("nodes", steps=STEPS, workers={"nodeSelector": {}, "affinity": _one_per_node("nodes")}))
     runs.running_pods(name)
     nodes = {pod["spec"]["nodeName"]: pod["metadata"]["name"] for pod in runs.pods(name)}
     assert set(nodes) == {"node-1", second_node}

@@ -66,6 +66,7 @@ def test_a_cut_network_is_a_lost_peer(runs: Runs) -> None:
     assert ended["restarts"] == {"application": 0, "infrastructure": 1, "preemption": 0}
 
 
+@pytest.mark.alone
 def test_an_operator_killed_during_a_restart_is_replaced_and_makes_one_attempt(runs: Runs) -> None:
     install_chart(runs.target, "--set", "replicas=2")
     try:

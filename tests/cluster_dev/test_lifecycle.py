@@ -2,15 +2,24 @@
 
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
 from dev.cluster import processes
 from dev.cluster.instance import FULL, down, runs_partly, up_control_plane, up_full
 from dev.cluster.layout import Layout
+from tests.cluster.sharing import nobody_in
 from tests.cluster_dev.machine import machine_state
 
 CONTROL_PLANE = "lifecycle"
+
+
+@pytest.fixture
+def empty_machine() -> Iterator[None]:
+    """With `pytest -n` another process may be at work in the cluster: it comes first, or waits."""
+    with nobody_in():
+        yield
 
 
 def _pid(name: str, program: str) -> int | None:
@@ -38,6 +47,7 @@ def test_a_control_plane_starts_once_is_repaired_and_goes() -> None:
 
 
 @pytest.mark.cluster
+@pytest.mark.usefixtures("empty_machine")
 def test_two_full_clusters_in_a_row_leave_the_machine_as_it_was() -> None:
     if runs_partly(Layout(FULL)):
         pytest.skip("a cluster of yours runs; `make cluster-down` first to have its removal tested")

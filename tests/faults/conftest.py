@@ -6,13 +6,13 @@ import pytest
 import pytest_asyncio
 
 from dev.cluster.instance import Cluster
-from tests.faults.planes import faults_plane
+from tests.faults.planes import NAME, faults_plane
 from tests.faults.site import Plane, Site, open_plane, open_sites
 
 
 @pytest.fixture(scope="session")
-def instance() -> Iterator[Cluster]:
-    with faults_plane() as instance:
+def instance(worker_id: str) -> Iterator[Cluster]:
+    with faults_plane(f"{NAME}-{worker_id}") as instance:
         yield instance
 
 

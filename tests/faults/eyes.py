@@ -10,7 +10,7 @@ from peft_fsdp_operator.errors import ApiError
 Status = dict[str, Any]
 
 
-async def until(ready: Callable[[], object], seconds: float = 30) -> None:
+async def until(ready: Callable[[], object], seconds: float = 90) -> None:
     """Wait for something that nobody tells of."""
     async with asyncio.timeout(seconds):
         while not ready():
@@ -32,7 +32,7 @@ class Eyes:
     def exists(self, uid: str) -> bool:
         return uid in self._jobs
 
-    async def wait(self, uid: str, ready: Callable[[Status], bool], seconds: float = 60) -> Status:
+    async def wait(self, uid: str, ready: Callable[[Status], bool], seconds: float = 120) -> Status:
         """The status once it is as wanted."""
         async with asyncio.timeout(seconds):
             while not ready(self.status(uid)):

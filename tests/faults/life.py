@@ -10,7 +10,7 @@ from tests.apiserver.operator.world import job_body
 from tests.faults.eyes import Status
 from tests.faults.site import Site
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds for one step of a life; a bound for an operator that is stuck."""
 
 

@@ -15,7 +15,7 @@ from tests.faults.plans import Plan, Trouble, Turn
 from tests.faults.rules import Match, Rule
 from tests.faults.site import Site
 
-PATIENCE = 75.0
+PATIENCE = 120.0
 """Seconds for one step; back-off, fencing and a few time-outs add up, on a busy machine too."""
 SUSPENDED_SECONDS = 0.2
 NODE_LABEL = "tests/life"

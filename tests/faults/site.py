@@ -89,7 +89,7 @@ class Site:
 
     async def until_no_pods(self, name: str = "tune") -> None:
         """Asked of the API server: there is none of this job."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             while await self.world.pods(name):
                 await asyncio.sleep(0.1)
 

@@ -199,7 +199,7 @@ def condition(status: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 async def until(
-    check: Callable[[], Awaitable[Any]], show: Callable[[], Awaitable[Any]] | None = None, seconds: float = 30
+    check: Callable[[], Awaitable[Any]], show: Callable[[], Awaitable[Any]] | None = None, seconds: float = 90
 ) -> Any:
     """What `check` gives once it gives something. The time is a bound for broken code, not a figure."""
     end = time.monotonic() + seconds

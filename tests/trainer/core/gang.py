@@ -7,7 +7,6 @@ import gc
 import json
 import multiprocessing
 import os
-import socket
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from peft_fsdp_api.trainer_config import TrainerConfig
 from peft_fsdp_trainer.errors import TrainerError
 from peft_fsdp_trainer.report import Reporter
 from peft_fsdp_trainer.stop import StopRequest
+from tests.trainer.launcher.conftest import free_port
 
 TIMEOUT = 240
 
@@ -47,7 +47,7 @@ def run_ranks(
 ) -> list[Ending]:
     """Call `function(*arguments)` in each rank; its value must be JSON. Errors but TrainerError fail the test."""
     folder.mkdir(parents=True, exist_ok=True)
-    place = (world_size, ranks_per_node or world_size, _free_port())
+    place = (world_size, ranks_per_node or world_size, free_port())
     processes = [
         _context.Process(target=_rank_main, args=(function, rank, place, folder, arguments), daemon=True)
         for rank in range(world_size)
@@ -152,10 +152,3 @@ def _join(processes: list[BaseProcess], folder: Path) -> None:
         process.kill()
     said = "\n".join(_output(folder, rank).read_text() for rank in stuck)
     assert not stuck, f"ranks {list(stuck)} did not end within {TIMEOUT} s:\n{said}"
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port

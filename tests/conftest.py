@@ -1,0 +1,60 @@
+"""Which files a run reads, and, with `-n N --dist loadgroup`, which tests run side by side.
+
+A group stays in one process, and groups begin in the order below. A file is a group, so that what its fixtures make is
+made once; where many files use one control plane, the folder is one. Tests with real pods have a namespace each, and go
+one by one to whoever is free.
+"""
+
+from pathlib import Path
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+HERE = Path(__file__).parent
+GROUPS = {
+    "trainer/launcher/test_run_command.py": "run command",
+    "trainer/core/test_interruptions.py": "interruptions",
+    "faults/test_outage.py": "outage",
+    "faults/test_write_points.py": "write points",
+    "apiserver/operator/test_soak.py": "soak",
+    # Its last tests look at everything that was asked of its control plane.
+    "apiserver/operator/": "operator",
+    "faults/": "faults",
+    "apiserver/test_chart": "chart",
+    "apiserver/": "contract",
+    "specs/": "contract",
+    "cluster/": "",
+}
+"""By the beginning of the path, what takes long first; the first that fits counts."""
+
+
+class ByGroup(LoadScopeScheduling):
+    """xdist's own marks for groups do nothing with pytest 9.2."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0].removeprefix(f"{HERE.name}/")
+        group = next((group for beginning, group in GROUPS.items() if path.startswith(beginning)), path)
+        return group or nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByGroup | None:
+    return ByGroup(config, log) if config.option.dist == "loadgroup" else None
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """`-m apiserver` needs no file without that mark: to import them all takes ten seconds, mostly for torch."""
+    mark = config.option.markexpr.partition(" and ")[0]
+    if " or " in config.option.markexpr or not mark.isidentifier():
+        return None
+    files = collection_path.rglob("test_*.py") if collection_path.is_dir() else [collection_path]
+    return not any(f"mark.{mark}" in file.read_text() for file in files) or None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    path = item.path.relative_to(HERE).as_posix()
+    return next((place for place, beginning in enumerate(GROUPS) if path.startswith(beginning)), len(GROUPS))
