@@ -35,6 +35,17 @@ def test_a_silent_node_is_told_and_looked_at_again_when_its_time_is_over(other):
     assert (decision.look_again, decision.delete, decision.force) == (read_time(at(290)), (), ())
 
 
+def test_a_silent_node_is_told_in_one_event_and_its_return_in_another():
+    told = look(running(0), running(1))
+    assert (told.is_doubtful, told.reason, told.notice.type) == (True, "NodeNotReady", "Warning")
+    assert told.message.startswith("worker 1: node node-1 is not ready")
+    assert look(running(0), running(1), then=told.status).notice is None
+    back = decide(seen(running(0), running(1), then=told.status), NOW)
+    assert (back.is_doubtful, back.status.waiting, back.status.restarts) == (False, None, status().restarts)
+    assert back.notice.message == "attempt 1: all pods run; NodeNotReady is over"
+    assert decide(seen(running(0), running(1), then=back.status), NOW).notice is None
+
+
 def test_other_reasons_to_wait_come_after_a_silent_node():
     stale = pod(1, waiting=Words("ImagePullBackOff", "said before it fell silent"))
     assert look(running(0), stale, then=status(Phase.STARTING)).status.waiting.reason == "NodeNotReady"
