@@ -1,8 +1,10 @@
 """How long to wait before the next try of something that everything else needs: watches, and kopf's requests.
 
-An API server that is back after a minute should not wait for us for another half. Used by `reflector` and `handlers`.
+An API server that is back after a minute should not wait for us for another half. Used by `reflector`, `handlers` and
+the middlewares for kopf.
 """
 
+import asyncio
 import itertools
 import random
 from collections.abc import Iterator
@@ -10,6 +12,8 @@ from typing import Final
 
 FIRST: Final = 0.2
 LONGEST: Final = 8.0
+STEADY: Final = 30.0
+"""Seconds: a watch that lasted for so long was a good one, however it ended."""
 
 
 def wait_after(failures: int) -> float:
@@ -23,3 +27,23 @@ class Endless:
 
     def __iter__(self) -> Iterator[float]:
         return map(wait_after, itertools.count())
+
+
+class Pace:
+    """The waits between the watches of one kind: none after one that lasted and was ended by the API server, and longer
+    and longer ones where none lasts, whether it breaks, tells of an error, or ends at once without a word."""
+
+    def __init__(self) -> None:
+        self._began: float | None = None
+        self._failures = 0
+
+    def begin(self) -> None:
+        """A watch is about to be followed."""
+        self._began = asyncio.get_running_loop().time()
+
+    def wait_after_end(self, broken: bool) -> float:
+        """Seconds until the next one. What never began did not last."""
+        began, self._began = self._began, None
+        lasted = began is not None and asyncio.get_running_loop().time() - began >= STEADY
+        self._failures = (0 if lasted else self._failures) + (broken or not lasted)
+        return wait_after(self._failures) if self._failures else 0.0

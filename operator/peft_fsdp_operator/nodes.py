@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from .cluster import NODES, Cluster
-from .errors import ApiError, NotFound, Refused
+from .errors import ApiError, NotFound
 from .observe import NODE_GONE, see_node, silent_by_their_pods
 from .reflector import Reflector
 from .seen import NodeSeen, PodSeen, Silence
@@ -42,15 +42,15 @@ class Nodes:
         try:
             async for _ in self._cluster.list(NODES, None, fields=ANY):
                 break
-        except Refused:
-            self._hidden = True
-            self.mirror.synced.set()
-            log.warning(
-                "no right to read nodes: a node that does not answer is known by its running pods alone, which the "
-                "cluster marks, and one that is removed is noticed when its pods are"
-            )
-            return
         except ApiError as error:
+            if error.reason == "Forbidden":  # the API server's own word, and not the page of a proxy
+                self._hidden = True
+                self.mirror.synced.set()
+                log.warning(
+                    "no right to read nodes: a node that does not answer is known by its running pods alone, which the "
+                    "cluster marks, and one that is removed is noticed when its pods are"
+                )
+                return
             log.warning("cannot tell whether nodes may be read, trying: %s", error)
         await self.mirror.run()
 

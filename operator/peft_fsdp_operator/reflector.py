@@ -13,9 +13,9 @@ from typing import Any, Generic, TypeVar
 
 from peft_fsdp_api import names
 
-from .backoff import wait_after
+from .backoff import Pace
 from .cluster import Cluster, Resource
-from .errors import ApiError, Gone
+from .errors import ApiError, Garbled, Gone
 from .seen import ChildSeen, ObjectSeen
 
 T = TypeVar("T", bound=ObjectSeen)
@@ -81,22 +81,25 @@ class Reflector(Generic[T]):
 
     async def run(self) -> None:
         """List, watch, and begin again when the watch breaks. Ends only by cancellation."""
-        failures = 0
+        pace = Pace()
         self._hear()
         while True:
             try:
                 if self._version == "0":
                     await self._relist()
+                pace.begin()
                 await self._follow()
-                failures = 0
+                wait = pace.wait_after_end(broken=False)
             except Gone:
+                wait = pace.wait_after_end(broken=False)
                 log.info("the history of %s is gone, listing again", self._resource.plural)
                 self._version = "0"
             except ApiError as error:
-                failures += 1
-                wait = max(wait_after(failures), error.retry_after or 0)
+                wait = max(pace.wait_after_end(broken=True), error.retry_after or 0)
                 log.warning("watch of %s: %s; again in %.1f s", self._resource.plural, error, wait)
-                await asyncio.sleep(wait)
+                if isinstance(error, Garbled):
+                    self._version = "0"
+            await asyncio.sleep(wait)
 
     async def _relist(self) -> None:
         """Everything anew; what is not in the list any more is gone."""
