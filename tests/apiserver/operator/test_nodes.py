@@ -96,6 +96,7 @@ async def test_a_node_that_answers_again_in_time_takes_back_readiness_alone(worl
         await until_ready(world, "True", "Running")
     status = await world.status()
     assert ("waiting" in status, status["attempt"], sum(status["restarts"].values())) == (False, 1, 0)
+    assert status["gpuSeconds"] > 0  # the running attempt's, in a status that was written for another reason
     assert set(await world.pods()) == set(FIRST)
 
     async def all_told():
