@@ -5,6 +5,7 @@ somebody else is reported and never touched.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
@@ -15,7 +16,7 @@ from peft_fsdp_api.status import JobStatus
 
 from .cluster import CONFIGMAPS, PODS, SERVICES, Cluster, Resource
 from .drift import holds
-from .errors import AlreadyExists, ApiError, Conflict, NotFound, Refused
+from .errors import AlreadyExists, ApiError, Conflict, NotFound, Refused, Unavailable
 from .last_words import LastWords
 from .observe import see_pod
 from .reflector import ChildReflector
@@ -70,10 +71,11 @@ class Children:
 
     def departed_of(self, job: PeftFsdpJob, status: JobStatus) -> tuple[PodSeen, ...]:
         """Failed pods of the current attempt that are gone."""
-        words, uid = self._mirrors.last_words, job.metadata.uid
-        if status.has_ended:
-            words.forget(uid)
-        return words.of(uid, status.attempt)
+        return self._mirrors.last_words.of(job.metadata.uid, status.attempt)
+
+    def forget_departed(self, job: PeftFsdpJob) -> None:
+        """The job has ended: nobody asks for the cause any more."""
+        self._mirrors.last_words.forget(job.metadata.uid)
 
     async def live_pods_of(self, job: PeftFsdpJob) -> tuple[PodSeen, ...]:
         """All pods of a job that exist now, asked of the API server itself."""
@@ -166,19 +168,41 @@ class Children:
         raise NameTaken(409, "NameTaken", message)
 
     async def _delete_pod(self, pod: PodSeen, force: bool = False) -> None:
-        """The next pass may come before the watch tells that the pod stops, and must not ask it again."""
-        raw = await self._delete(PODS, pod.namespace, pod.name, pod.uid, force)
-        if raw is not None and "resourceVersion" in raw.get("metadata", {}):
+        """Delete the pod as it was seen: an end of which nobody knows yet would vanish with it.
+
+        The next pass may come before the watch tells that the pod stops, and must not ask it again.
+        """
+        version = None if force else pod.resource_version
+        try:
+            raw = await self._cluster.delete(PODS, pod.namespace, pod.name, pod.uid, force, version)
+        except NotFound:
+            return
+        except Conflict:
+            await self._delete_changed(pod)
+            return
+        if "resourceVersion" in raw.get("metadata", {}):
             self._mirrors.pods_in(pod.namespace).remember(raw)
 
-    async def _delete(
-        self, resource: Resource, namespace: str, name: str, uid: str, force: bool = False
-    ) -> Mapping[str, Any] | None:
-        """The object as it is then, or None where ours no longer exists."""
+    async def _delete_changed(self, pod: PodSeen) -> None:
+        """One that ended meanwhile is left to the next pass, which its news bring about; others are told to stop."""
         try:
-            return await self._cluster.delete(resource, namespace, name, uid, force)
-        except (NotFound, Conflict):
-            return None  # gone, or another object by now
+            raw = await self._cluster.get(PODS, pod.namespace, pod.name)
+        except NotFound:
+            return
+        newest = see_pod(raw)
+        if newest is None or newest.uid != pod.uid:
+            return
+        if newest.resource_version == pod.resource_version:
+            raise Unavailable(409, "Conflict", f"pod {pod.name} cannot be deleted, and has not changed")
+        if newest.has_ended and not pod.has_ended:
+            self._mirrors.pods_in(pod.namespace).remember(raw)
+        elif not newest.is_stopping:
+            await self._delete_pod(newest)
+
+    async def _delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
+        """Delete what is ours, if it is still there."""
+        with contextlib.suppress(NotFound, Conflict):  # gone, or another object by now
+            await self._cluster.delete(resource, namespace, name, uid)
 
 
 async def _all(actions: Iterable[Awaitable[T]]) -> list[ApiError | None]:

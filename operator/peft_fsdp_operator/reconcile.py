@@ -172,6 +172,8 @@ class Reconciler:
         self.check_lead()
         if decision.delete or decision.force:
             await self.children.delete_pods(decision.delete, decision.force)
+        if decision.status.has_ended:
+            self.children.forget_departed(job)
         if decision.shared is Shared.REMOVE:
             await self.children.remove_shared(job)
         if not decision.create and decision.shared is not Shared.ENSURE:

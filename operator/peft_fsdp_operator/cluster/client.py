@@ -131,10 +131,14 @@ class Cluster:
         path = resource.path(namespace, body["metadata"]["name"])
         return await self._write("update", resource, "PUT", path, body, {"fieldManager": FIELD_MANAGER})
 
-    async def delete(self, resource: Resource, namespace: str, name: str, uid: str, force: bool = False) -> Object:
-        """Gracefully or, by force, at once, and only the object with this uid: the object as it is then. Raises
-        NotFound, or Conflict where it is another one."""
+    async def delete(
+        self, resource: Resource, namespace: str, name: str, uid: str, force: bool = False, version: int | None = None
+    ) -> Object:
+        """Gracefully or, by force, at once, and only the object with this uid, and in this version if one is given: the
+        object as it is then. Raises NotFound, or Conflict where it is another one."""
         body: Object = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        if version is not None:
+            body["preconditions"]["resourceVersion"] = str(version)
         if force:
             body["gracePeriodSeconds"] = 0
         return await self._write("delete", resource, "DELETE", resource.path(namespace, name), body, {})
