@@ -35,7 +35,7 @@ class Pace:
 
     def __init__(self) -> None:
         self._began: float | None = None
-        self._failures = 0
+        self._failures = self._losses = 0
 
     def begin(self) -> None:
         """A watch is about to be followed."""
@@ -43,7 +43,21 @@ class Pace:
 
     def wait_after_end(self, broken: bool) -> float:
         """Seconds until the next one. What never began did not last."""
+        lasted = self._end()
+        self._failures += broken or not lasted
+        return wait_after(self._failures) if self._failures else 0.0
+
+    def wait_after_loss(self) -> float:
+        """Seconds until the next list, where the API server has lost the watch's place. It answers, so the failures
+        before do not count: all that could make it worse are lists that do not help."""
+        self._end()
+        self._losses += 1
+        return wait_after(self._losses - 1)
+
+    def _end(self) -> bool:
+        """Whether the watch had lasted."""
         began, self._began = self._began, None
         lasted = began is not None and asyncio.get_running_loop().time() - began >= STEADY
-        self._failures = (0 if lasted else self._failures) + (broken or not lasted)
-        return wait_after(self._failures) if self._failures else 0.0
+        if lasted:
+            self._failures = self._losses = 0
+        return lasted

@@ -91,7 +91,7 @@ class Reflector(Generic[T]):
                 await self._follow()
                 wait = pace.wait_after_end(broken=False)
             except Gone:
-                wait = pace.wait_after_end(broken=False)
+                wait = pace.wait_after_loss()
                 log.info("the history of %s is gone, listing again", self._resource.plural)
                 self._version = "0"
             except ApiError as error:

@@ -98,6 +98,14 @@ async def test_watches_that_do_not_last_come_more_and_more_seldom():
     assert waits[0] < 1 < 5 < waits[-1]
 
 
+async def test_a_lost_place_is_made_good_soon_whatever_failed_before_unless_lists_do_not_help():
+    pace = Pace()
+    for _ in range(10):
+        pace.wait_after_end(broken=True)
+    waits = [pace.wait_after_loss() for _ in range(10)]
+    assert waits[0] < 0.3 < 5 < waits[-1]
+
+
 async def test_after_a_watch_that_lasted_there_is_no_wait_or_a_short_one(monkeypatch):
     monkeypatch.setattr(backoff, "STEADY", 0.0)
     pace = Pace()

@@ -90,7 +90,8 @@ class _SoundEvents:
             await asyncio.sleep(self._pace.wait_after_end(broken=True))
             raise
         except ApiError as error:
-            wait = self._pace.wait_after_end(broken=not isinstance(error, Gone))
+            lost = isinstance(error, Gone)
+            wait = self._pace.wait_after_loss() if lost else self._pace.wait_after_end(broken=True)
             log.warning("watch of %s: %s; listing again in %.1f s", self._plural, error, wait)
             await asyncio.sleep(wait)
             yield EXPIRED
