@@ -8,6 +8,7 @@ a node is gone has consequences, so it is believed only when the API server says
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Final
 
 from .cluster import NODES, Cluster
@@ -26,8 +27,10 @@ log = logging.getLogger(__name__)
 class Nodes:
     """`changed` is told the names of nodes of which there is news."""
 
-    def __init__(self, cluster: Cluster, changed: Callable[[frozenset[str]], None]) -> None:
-        self._cluster, self._changed = cluster, changed
+    def __init__(
+        self, cluster: Cluster, changed: Callable[[frozenset[str]], None], clock: Callable[[], datetime]
+    ) -> None:
+        self._cluster, self._changed, self._clock = cluster, changed, clock
         self.mirror: Reflector[NodeSeen] = Reflector(cluster, NODES, None, see_node, self._saw)
         self._news: set[str] = set()
         self._hidden = False
@@ -57,7 +60,7 @@ class Nodes:
     async def silent_among(self, pods: Iterable[PodSeen]) -> Mapping[str, Silence]:
         """The nodes of these pods that do not answer."""
         if self._hidden:
-            return silent_by_their_pods(pods)
+            return silent_by_their_pods(pods, self._clock())
         known = {name: self.mirror.find(name) for name in sorted({pod.node for pod in pods if pod.node})}
         silent = {name: node.silence for name, node in known.items() if node is not None}
         unknown = [name for name, node in known.items() if node is None]

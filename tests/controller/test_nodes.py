@@ -7,15 +7,15 @@ import pytest
 from peft_fsdp_api.reasons import Reason
 from peft_fsdp_api.status import Phase
 from peft_fsdp_operator.decide import decide
-from peft_fsdp_operator.observe import NODE_GONE
-from peft_fsdp_operator.seen import Silence, Words
+from peft_fsdp_operator.observe import NODE_GONE, silent_by_their_pods
+from peft_fsdp_operator.seen import TAKEN_BY_TAINT, Silence, Words
 from peft_fsdp_operator.times import read_time
 from tests.controller.builders import NOW, at, failed, job, pod, running, seen, status
 
 R = Reason
 STOPPING = {"deleted_at": at(60), "grace_seconds": 90}
 FORCED = {"deleted_at": at(0), "grace_seconds": 0}
-TAINTED = Words("DeletionByTaintManager", "Taint manager: deleting due to NoExecute taint")
+TAINTED = Words(TAKEN_BY_TAINT, "Taint manager: deleting due to NoExecute taint")
 
 
 def silent(since=-10.0, **facts):
@@ -109,6 +109,20 @@ def test_a_silent_node_is_the_cause_of_what_its_peers_said_before():
     assert decision.status.restarts.infrastructure == 1
     again = decide(seen(*gang, then=decision.status, silent_nodes={"node-1": silent(0)}), NOW + timedelta(seconds=5))
     assert (again.status.last_failure, again.status.restarts) == (failure, decision.status.restarts)
+
+
+def test_a_pod_that_never_started_on_a_node_that_may_not_be_read_is_given_up_some_time_after_it_should_be_gone():
+    """The cluster says nothing of it before its tolerations run out, and then takes it away by a taint."""
+    taken = pod(1, disruption=TAINTED, deleted_at=at(0), grace_seconds=90)
+    told = decide(seen(running(0, **STOPPING), taken, then=status(Phase.STARTING)), NOW).status
+    assert told.last_failure.reason == R.DISRUPTED
+    for seconds, is_told, forced in ((3, False, 0), (6, True, 0), (299, True, 0), (300, True, 1)):
+        now = NOW + timedelta(seconds=seconds)
+        decision = decide(seen(taken, then=told, silent_nodes=silent_by_their_pods([taken], now)), now)
+        waiting = decision.status.waiting
+        assert (waiting is not None and waiting.reason == "NodeNotReady", len(decision.force)) == (is_told, forced)
+    drained = pod(1, disruption=Words("EvictionByEvictionAPI", "drain"), deleted_at=at(0), grace_seconds=90)
+    assert silent_by_their_pods([drained], NOW + timedelta(hours=1)) == {}
 
 
 @pytest.mark.parametrize(
