@@ -6,13 +6,13 @@ the cause from.
 
 import pytest
 
+from peft_fsdp_api.job import parse_job
 from peft_fsdp_operator.children import Children, Mirrors
 from peft_fsdp_operator.cluster import PODS
 from peft_fsdp_operator.observe import see_pod
 from peft_fsdp_operator.reflector import ChildReflector
 from peft_fsdp_operator.render import render_pods
 from tests.apiserver.operator.world import IMAGE
-from tests.controller.builders import job
 
 pytestmark = pytest.mark.apiserver
 
@@ -20,8 +20,8 @@ pytestmark = pytest.mark.apiserver
 @pytest.fixture
 async def gang(alone):
     """Two pods that run, the parts of an operator that delete them, and what these have heard."""
-    of = job().model_copy(update={"metadata": job().metadata.model_copy(update={"namespace": alone.namespace})})
-    for body in render_pods(of, 1, (0, 1), IMAGE, ()):
+    job = parse_job(await alone.submit())
+    for body in render_pods(job, 1, (0, 1), IMAGE, ()):
         await alone.cluster.create(PODS, alone.namespace, body)
     for name in ("tune-1-0", "tune-1-1"):
         await alone.bind(name)
@@ -31,7 +31,7 @@ async def gang(alone):
     for raw in (await alone.pods()).values():
         mirrors.pods[None].remember(raw)
     heard.clear()
-    return Children(alone.cluster, mirrors, IMAGE), lambda: mirrors.pods[None].owned_by("u1"), heard
+    return Children(alone.cluster, mirrors, IMAGE), lambda: mirrors.pods[None].owned_by(job.metadata.uid), heard
 
 
 async def test_a_pod_that_ended_since_it_was_seen_is_left_for_the_next_pass_to_read(alone, gang):
