@@ -30,22 +30,41 @@ class Endless:
 
 
 class Pace:
-    """The waits between the watches of one kind: none after one that lasted and was ended by the API server, and longer
-    and longer ones where none lasts, whether it breaks, tells of an error, or ends at once without a word."""
+    """The waits between the watches of one kind: longer and longer ones where watches break, tell of errors, or end at
+    once without a word, so that neither side is kept busy with nothing."""
 
     def __init__(self) -> None:
         self._began: float | None = None
+        self._has_heard = False
         self._failures = self._losses = 0
 
     def begin(self) -> None:
         """A watch is about to be followed."""
-        self._began = asyncio.get_running_loop().time()
+        self._began, self._has_heard = asyncio.get_running_loop().time(), False
 
-    def wait_after_end(self, broken: bool) -> float:
-        """Seconds until the next one. What never began did not last."""
-        lasted = self._end()
-        self._failures += broken or not lasted
-        return wait_after(self._failures) if self._failures else 0.0
+    def hear(self) -> None:
+        """It told of something."""
+        self._has_heard = True
+
+    def wait_after_end(self) -> float:
+        """Seconds until the next one, where the API server ended it: it does that to busy watches too, and those have
+        to go on at once."""
+        if self._end() or self._has_heard:
+            self._failures = 0
+            return 0.0
+        return self._fail()
+
+    def wait_after_break(self) -> float:
+        """Seconds until the next one, where the connection broke or was not made."""
+        if self._end() or self._has_heard:
+            self._failures = 0
+        return self._fail()
+
+    def wait_after_garbage(self) -> float:
+        """Seconds until the next list, where the watch told nonsense. That it made sense before does not count: each of
+        these costs a list."""
+        self._end()
+        return self._fail()
 
     def wait_after_loss(self) -> float:
         """Seconds until the next list, where the API server has lost the watch's place. It answers, so the failures
@@ -61,3 +80,7 @@ class Pace:
         if lasted:
             self._failures = self._losses = 0
         return lasted
+
+    def _fail(self) -> float:
+        self._failures += 1
+        return wait_after(self._failures)

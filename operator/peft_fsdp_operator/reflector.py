@@ -88,17 +88,19 @@ class Reflector(Generic[T]):
                 if self._version == "0":
                     await self._relist()
                 pace.begin()
-                await self._follow()
-                wait = pace.wait_after_end(broken=False)
+                await self._follow(pace)
+                wait = pace.wait_after_end()
             except Gone:
                 wait = pace.wait_after_loss()
                 log.info("the history of %s is gone, listing again", self._resource.plural)
                 self._version = "0"
+            except Garbled as error:
+                wait = pace.wait_after_garbage()
+                log.warning("watch of %s: %s; listing again in %.1f s", self._resource.plural, error, wait)
+                self._version = "0"
             except ApiError as error:
-                wait = max(pace.wait_after_end(broken=True), error.retry_after or 0)
+                wait = max(pace.wait_after_break(), error.retry_after or 0)
                 log.warning("watch of %s: %s; again in %.1f s", self._resource.plural, error, wait)
-                if isinstance(error, Garbled):
-                    self._version = "0"
             await asyncio.sleep(wait)
 
     async def _relist(self) -> None:
@@ -119,11 +121,12 @@ class Reflector(Generic[T]):
         self._hear()
         self.synced.set()
 
-    async def _follow(self) -> None:
+    async def _follow(self, pace: Pace) -> None:
         stream = self._cluster.watch(self._resource, self._namespace, self._selector, self._version)
         async for event in stream:
             raw = event["object"]
             self._hear()
+            pace.hear()
             if event["type"] != "BOOKMARK":
                 self._take(event["type"], raw)
             self._version = raw["metadata"]["resourceVersion"]

@@ -4,8 +4,6 @@ import json
 
 import pytest
 
-from peft_fsdp_operator import backoff
-from peft_fsdp_operator.backoff import Pace
 from peft_fsdp_operator.cluster.answers import read_error, read_event, read_object, read_page
 from peft_fsdp_operator.errors import Garbled, Gone, NotFound, Refused, Unavailable
 
@@ -88,30 +86,3 @@ def test_errors_of_the_api_server_keep_their_kind():
     busy = read_error(429, b"Too many requests, please try again later.", "3")
     assert (type(busy), busy.retry_after) == (Unavailable, 3)
     assert isinstance(read_error(502, b"[]", ""), Unavailable)
-
-
-async def test_watches_that_do_not_last_come_more_and_more_seldom():
-    pace, waits = Pace(), []
-    for _ in range(10):
-        pace.begin()
-        waits.append(pace.wait_after_end(broken=False))
-    assert waits[0] < 1 < 5 < waits[-1]
-
-
-async def test_a_lost_place_is_made_good_soon_whatever_failed_before_unless_lists_do_not_help():
-    pace = Pace()
-    for _ in range(10):
-        pace.wait_after_end(broken=True)
-    waits = [pace.wait_after_loss() for _ in range(10)]
-    assert waits[0] < 0.3 < 5 < waits[-1]
-
-
-async def test_after_a_watch_that_lasted_there_is_no_wait_or_a_short_one(monkeypatch):
-    monkeypatch.setattr(backoff, "STEADY", 0.0)
-    pace = Pace()
-    for _ in range(10):
-        pace.wait_after_end(broken=True)
-    pace.begin()
-    assert pace.wait_after_end(broken=False) == 0
-    pace.begin()
-    assert 0 < pace.wait_after_end(broken=True) < 1

@@ -85,15 +85,16 @@ class _SoundEvents:
             async for line in self._body.iter_chunked(n):
                 if line.strip():
                     read_event(line)
+                    self._pace.hear()
                 yield line
         except aiohttp.ClientError:
-            await asyncio.sleep(self._pace.wait_after_end(broken=True))
+            await asyncio.sleep(self._pace.wait_after_break())
             raise
         except ApiError as error:
             lost = isinstance(error, Gone)
-            wait = self._pace.wait_after_loss() if lost else self._pace.wait_after_end(broken=True)
+            wait = self._pace.wait_after_loss() if lost else self._pace.wait_after_garbage()
             log.warning("watch of %s: %s; listing again in %.1f s", self._plural, error, wait)
             await asyncio.sleep(wait)
             yield EXPIRED
         else:
-            await asyncio.sleep(self._pace.wait_after_end(broken=False))
+            await asyncio.sleep(self._pace.wait_after_end())
