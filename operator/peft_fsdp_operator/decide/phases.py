@@ -134,16 +134,25 @@ def own_failure(reason: Reason, attempt: int, message: str, now: datetime) -> Fa
 
 def close_attempt(status: JobStatus, job: PeftFsdpJob, now: datetime, **update: Any) -> JobStatus:
     """The status at the end of an attempt: its time is added up, nothing of it waits any more."""
-    active = status.active_seconds + seconds_between(status.running_since, now)
-    gpus = job.spec.workers.nodes * job.spec.workers.gpus_per_node
+    timed = with_gpu_time(status, job, now)
     return changed(
-        status,
-        active_seconds=active,
-        gpu_seconds=active * gpus if gpus else None,
+        timed,
+        active_seconds=status.active_seconds + seconds_between(status.running_since, now),
         running_since=None,
         waiting=None,
         **update,
     )
+
+
+def with_gpu_time(status: JobStatus, job: PeftFsdpJob, now: datetime) -> JobStatus:
+    """The status with the GPU time up to now, the running attempt's included.
+
+    Asked for when a status is written anyway: that time goes by is no reason to write.
+    """
+    gpus = job.spec.workers.nodes * job.spec.workers.gpus_per_node
+    if not gpus or status.running_since is None:
+        return status
+    return changed(status, gpu_seconds=gpus * (status.active_seconds + seconds_between(status.running_since, now)))
 
 
 def changed(status: JobStatus, **update: Any) -> JobStatus:
