@@ -78,16 +78,28 @@ def end_attempt(seen: Observed, status: JobStatus, failure: Failure, now: dateti
         next_attempt_time=stamp_up(now + verdict.wait) if verdict.wait else None,
         workers=count(seen, status),
     )
-    message = f"attempt {status.attempt} ended: {describe(failure)}; attempt {status.attempt + 1} follows"
+    reason, message = restart_headline(restarting)
     return Decision(
         restarting,
-        failure.reason,
+        reason,
         message,
         delete=pods_to_stop(seen, now),
         force=on_lost(seen.pods, lost_nodes(seen, now)),
-        notice=Notice("Warning", failure.reason, message),
+        notice=Notice("Warning", reason, message),
         from_absence=absent,
     )
+
+
+def restart_headline(status: JobStatus) -> tuple[str, str]:
+    """Reason and sentence from the end of an attempt until the next one begins. The pods that stop meanwhile, and the
+    wait after it, are no news: the cause stays to be read, and nothing is written on the way to the next attempt."""
+    following = f"attempt {status.attempt + 1} " + (
+        f"starts at {status.next_attempt_time}" if status.next_attempt_time else "follows"
+    )
+    failure = status.last_failure
+    if failure is None:
+        return "Restarting", following
+    return failure.reason, f"attempt {status.attempt} ended: {describe(failure)}; {following}"
 
 
 def pods_to_stop(seen: Observed, now: datetime) -> tuple[PodSeen, ...]:
