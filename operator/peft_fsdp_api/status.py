@@ -265,7 +265,7 @@ class JobStatus(ApiModel):
     completion_time: Time | None = None
     """When the job ended."""
     gpu_seconds: int | None = None
-    """Seconds times GPUs of all ended attempts."""
+    """Seconds times GPUs of all attempts while all their pods ran, up to the last write of this status."""
     conditions: Annotated[list[Condition], Field(max_length=16), Keyed("type")] = []
     """Ready, Reconciling, Stalled, Complete, Failed and Suspended."""
 

@@ -6,7 +6,6 @@ somebody else is reported and never touched.
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Mapping
-from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
@@ -16,7 +15,7 @@ from peft_fsdp_api.status import JobStatus
 
 from .cluster import CONFIGMAPS, PODS, SERVICES, Cluster, Resource
 from .drift import holds
-from .errors import AlreadyExists, ApiError, Conflict, NotFound, Refused
+from .errors import AlreadyExists, ApiError, Conflict, NotFound, Refused, Unavailable
 from .last_words import LastWords
 from .observe import see_pod
 from .reflector import ChildReflector
@@ -71,10 +70,11 @@ class Children:
 
     def departed_of(self, job: PeftFsdpJob, status: JobStatus) -> tuple[PodSeen, ...]:
         """Failed pods of the current attempt that are gone."""
-        words, uid = self._mirrors.last_words, job.metadata.uid
-        if status.has_ended:
-            words.forget(uid)
-        return words.of(uid, status.attempt)
+        return self._mirrors.last_words.of(job.metadata.uid, status.attempt)
+
+    def forget_departed(self, job: PeftFsdpJob) -> None:
+        """The job has ended: nobody asks for the cause any more."""
+        self._mirrors.last_words.forget(job.metadata.uid)
 
     async def live_pods_of(self, job: PeftFsdpJob) -> tuple[PodSeen, ...]:
         """All pods of a job that exist now, asked of the API server itself."""
@@ -166,11 +166,36 @@ class Children:
         raise NameTaken(409, "NameTaken", message)
 
     async def _delete_pod(self, pod: PodSeen, force: bool = False) -> None:
-        """The next pass may come before the watch tells that the pod stops, and must not ask it again."""
-        with suppress(NotFound, Conflict):  # gone, or another object by now
-            raw = await self._cluster.delete(PODS, pod.namespace, pod.name, pod.uid, force)
-            if "resourceVersion" in raw.get("metadata", {}):
-                self._mirrors.pods_in(pod.namespace).remember(raw)
+        """Delete the pod as it was seen: an end of which nobody knows yet would vanish with it.
+
+        The next pass may come before the watch tells that the pod stops, and must not ask it again.
+        """
+        version = None if force else pod.resource_version
+        try:
+            raw = await self._cluster.delete(PODS, pod.namespace, pod.name, pod.uid, force, version)
+        except NotFound:
+            return
+        except Conflict:
+            await self._delete_changed(pod)
+            return
+        if "resourceVersion" in raw.get("metadata", {}):
+            self._mirrors.pods_in(pod.namespace).remember(raw)
+
+    async def _delete_changed(self, pod: PodSeen) -> None:
+        """One that ended meanwhile is left to the next pass, which its news bring about; others are told to stop."""
+        try:
+            raw = await self._cluster.get(PODS, pod.namespace, pod.name)
+        except NotFound:
+            return
+        newest = see_pod(raw)
+        if newest is None or newest.uid != pod.uid:
+            return
+        if newest.resource_version == pod.resource_version:
+            raise Unavailable(409, "Conflict", f"pod {pod.name} cannot be deleted, and has not changed")
+        if newest.is_stopping or (newest.has_ended and not pod.has_ended):
+            self._mirrors.pods_in(pod.namespace).remember(raw)
+        else:
+            await self._delete_pod(newest)
 
     async def _remove(self, resource: Resource, child: SharedSeen) -> None:
         """The answer to such a deletion is no object; the next pass must not ask again either."""

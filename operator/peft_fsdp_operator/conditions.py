@@ -2,7 +2,7 @@
 
 kstatus: Reconciling means in progress, Stalled means failed, Ready=True means that what the spec asks for is the case:
 the job is done, runs well, or rests because the spec says so (without that, a suspended job would be in progress for
-ever). So exactly one of the three is true at any time, or none while a run loads.
+ever). So exactly one of the three is true at any time, or none while a run loads or a worker's node does not answer.
 """
 
 from datetime import datetime
@@ -27,7 +27,7 @@ def with_conditions(decision: Decision, before: list[Condition], now: datetime) 
     old = {condition.type: condition for condition in before}
     reason, message = _latched(old) or (decision.reason, decision.message[:MESSAGE_MAX])
     conditions = []
-    for kind, value in _values(status, decision.is_stuck).items():
+    for kind, value in _values(decision).items():
         same = old.get(kind)
         kept = same is not None and same.status == _word(value)
         conditions.append(
@@ -51,11 +51,13 @@ def _latched(old: dict[str, Condition]) -> tuple[str, str] | None:
     return None
 
 
-def _values(status: JobStatus, is_stuck: bool) -> dict[ConditionType, bool]:
+def _values(decision: Decision) -> dict[ConditionType, bool]:
+    status, is_stuck = decision.status, decision.is_stuck
+    trains = _trains(status) and not decision.is_doubtful
     failed, complete = status.phase is Phase.FAILED, status.phase is Phase.SUCCEEDED
     suspended = status.phase is Phase.SUSPENDED
     return {
-        ConditionType.READY: not is_stuck and (complete or suspended or _trains(status)),
+        ConditionType.READY: not is_stuck and (complete or suspended or trains),
         ConditionType.RECONCILING: not is_stuck and status.phase in IN_PROGRESS,
         ConditionType.STALLED: is_stuck or failed,
         ConditionType.COMPLETE: complete,

@@ -51,5 +51,7 @@ class Decision:
     notice: Notice | None = None
     is_stuck: bool = False
     """Waits for something that will not happen by itself."""
+    is_doubtful: bool = False
+    """All pods run as far as anybody knows, and a worker's node does not answer: whether it trains cannot be told."""
     from_absence: bool = False
     """Concluded from pods that are not there: to be confirmed by a live list."""

@@ -45,7 +45,7 @@ class Engine:
         self.election = Election(cluster, settings.lease_namespace or own_namespace, settings.identity, utc_now)
         self._queue: KeyedQueue[JobKey] = KeyedQueue(self._pass, settings.concurrency, rest=self._rest)
         self._mirrors = self._make_mirrors(cluster, settings.namespaces or (None,))
-        self._nodes = Nodes(cluster, self._nodes_changed)
+        self._nodes = Nodes(cluster, self._nodes_changed, utc_now)
         self._children = Children(cluster, self._mirrors, settings.trainer_image)
         self._recorder = Recorder(cluster, settings.identity, utc_now, metrics.events_left_out.inc)
         self._reconciler = Reconciler(

@@ -61,6 +61,11 @@ class Unavailable(ApiError):
     is_transient = True
 
 
+class Garbled(Unavailable):
+    """What came is no answer of an API server, or an error in place of an event. Where a watch stands after it is not
+    known: it begins anew with a list."""
+
+
 def api_error(status: int, body: Mapping[str, Any], retry_after: float | None) -> ApiError:
     """The error that an answer of the API server stands for; `body` is its Status object, or empty."""
     reason = str(body.get("reason") or "Unknown")

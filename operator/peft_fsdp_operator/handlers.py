@@ -21,6 +21,7 @@ from .cluster import (
     begin_anew,
     count_requests,
     find_credentials,
+    keep_sound,
     open_session,
     read_shallow,
 )
@@ -91,7 +92,8 @@ def _registry(credentials: Credentials, cluster: Cluster, engine: Engine) -> kop
         traces = [count_requests(JOBS, cluster.seen)]
         anew = begin_anew(JOBS, engine.headcount.call_for)
         connections = cluster.session.connector
-        session = open_session(credentials, shared=connections, traces=traces, middlewares=[anew, read_shallow])
+        wrappers = [anew, keep_sound(JOBS), read_shallow]
+        session = open_session(credentials, shared=connections, traces=traces, middlewares=wrappers)
         return kopf.AiohttpSession(
             server=credentials.server, default_namespace=credentials.namespace, aiohttp_session=session
         )

@@ -38,8 +38,8 @@ class JobCounts:
         status: Mapping[str, Any] = record.raw.get("status") or {}
         phase = status.get("phase") or NEW
         self.phases[phase] += 1
-        self.gpu_seconds += status.get("gpuSeconds") or 0
         self.invalid += record.is_known_invalid
+        self._add_gpus(record, status, now)
         if phase in ENDED:
             return
         if waiting := status.get("waiting"):
@@ -48,10 +48,17 @@ class JobCounts:
             self.stalled[reason] += 1
         if phase in STARTING and (since := status.get("attemptTime")) and not status.get("runningSince"):
             self.start = max(self.start, (now - read_time(since)).total_seconds())
-        if since := status.get("runningSince"):
-            gpus = _gpus_of(record)
-            self.gpus += gpus
-            self.gpu_seconds += gpus * max(0.0, (now - read_time(since)).total_seconds())
+
+    def _add_gpus(self, record: JobRecord, status: Mapping[str, Any], now: datetime) -> None:
+        """The status of a running job holds its GPU time up to its last write: what went by since is added here."""
+        since = status.get("runningSince")
+        if since is None:
+            self.gpu_seconds += status.get("gpuSeconds") or 0
+            return
+        gpus = _gpus_of(record)
+        self.gpus += gpus
+        running = max(0.0, (now - read_time(since)).total_seconds())
+        self.gpu_seconds += gpus * ((status.get("activeSeconds") or 0) + running)
 
 
 def count_jobs(records: Iterable[JobRecord], now: datetime) -> JobCounts:

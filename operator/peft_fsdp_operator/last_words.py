@@ -2,7 +2,8 @@
 
 A pod that has ended vanishes the moment it is deleted. Where its kubelet reports the end in the instant between the
 decision to stop the gang and the request that does it, the pod ends and goes between two passes. Filled by the
-reflector of pods, read by `children`; lost with the process, which then knows the first word only.
+reflector of pods, read by `children`. It is lost with the process, so our own deletes do not rely on it: they name the
+version that was seen. What is left are pods that somebody else removed.
 """
 
 from dataclasses import replace

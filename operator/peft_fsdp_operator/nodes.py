@@ -8,10 +8,11 @@ a node is gone has consequences, so it is believed only when the API server says
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Final
 
 from .cluster import NODES, Cluster
-from .errors import ApiError, NotFound, Refused
+from .errors import ApiError, NotFound
 from .observe import NODE_GONE, see_node, silent_by_their_pods
 from .reflector import Reflector
 from .seen import NodeSeen, PodSeen, Silence
@@ -26,8 +27,10 @@ log = logging.getLogger(__name__)
 class Nodes:
     """`changed` is told the names of nodes of which there is news."""
 
-    def __init__(self, cluster: Cluster, changed: Callable[[frozenset[str]], None]) -> None:
-        self._cluster, self._changed = cluster, changed
+    def __init__(
+        self, cluster: Cluster, changed: Callable[[frozenset[str]], None], clock: Callable[[], datetime]
+    ) -> None:
+        self._cluster, self._changed, self._clock = cluster, changed, clock
         self.mirror: Reflector[NodeSeen] = Reflector(cluster, NODES, None, see_node, self._saw)
         self._news: set[str] = set()
         self._hidden = False
@@ -42,22 +45,22 @@ class Nodes:
         try:
             async for _ in self._cluster.list(NODES, None, fields=ANY):
                 break
-        except Refused:
-            self._hidden = True
-            self.mirror.synced.set()
-            log.warning(
-                "no right to read nodes: a node that does not answer is known by its running pods alone, which the "
-                "cluster marks, and one that is removed is noticed when its pods are"
-            )
-            return
         except ApiError as error:
+            if error.reason == "Forbidden":  # the API server's own word, and not the page of a proxy
+                self._hidden = True
+                self.mirror.synced.set()
+                log.warning(
+                    "no right to read nodes: a node that does not answer is known by its running pods alone, which the "
+                    "cluster marks, and one that is removed is noticed when its pods are"
+                )
+                return
             log.warning("cannot tell whether nodes may be read, trying: %s", error)
         await self.mirror.run()
 
     async def silent_among(self, pods: Iterable[PodSeen]) -> Mapping[str, Silence]:
         """The nodes of these pods that do not answer."""
         if self._hidden:
-            return silent_by_their_pods(pods)
+            return silent_by_their_pods(pods, self._clock())
         known = {name: self.mirror.find(name) for name in sorted({pod.node for pod in pods if pod.node})}
         silent = {name: node.silence for name, node in known.items() if node is not None}
         unknown = [name for name, node in known.items() if node is None]

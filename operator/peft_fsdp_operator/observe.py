@@ -13,7 +13,7 @@ from peft_fsdp_api import names
 from peft_fsdp_api.job import PeftFsdpJob
 from peft_fsdp_api.status import JobStatus
 
-from .seen import ChildSeen, ClaimSeen, ContainerEnd, NodeSeen, PodSeen, SharedSeen, Silence, Words
+from .seen import TAKEN_BY_TAINT, ChildSeen, ClaimSeen, ContainerEnd, NodeSeen, PodSeen, SharedSeen, Silence, Words
 from .times import read_time
 
 Raw = Mapping[str, Any]
@@ -109,13 +109,20 @@ def see_node(raw: Raw) -> NodeSeen:
     return NodeSeen("", metadata["name"], metadata["uid"], int(metadata["resourceVersion"]), _silence(raw))
 
 
-def silent_by_their_pods(pods: Iterable[PodSeen]) -> dict[str, Silence]:
-    """What pods tell of nodes that may not be read: the cluster marks running pods of a silent node as not ready."""
-    return {
-        pod.node: _not_ready(pod.unready_since, f"the cluster says so of pod {pod.name}")
-        for pod in pods
-        if pod.is_unready and pod.node
-    }
+def silent_by_their_pods(pods: Iterable[PodSeen], now: datetime) -> dict[str, Silence]:
+    """What pods tell of nodes that may not be read.
+
+    The cluster marks running pods of a silent node as not ready. One that has not started it leaves as it is until the
+    pod's tolerations run out, and deletes it then: a node that answers would have let it go.
+    """
+    found = {}
+    for pod in pods:
+        if pod.node and pod.is_unready:
+            found[pod.node] = _not_ready(pod.unready_since, f"the cluster says so of pod {pod.name}")
+        elif pod.node and _is_left_over(pod, now):
+            said = f"a taint took pod {pod.name} away, and nothing there has stopped it"
+            found.setdefault(pod.node, _not_ready(pod.deleted_at, said))
+    return found
 
 
 def see_status(raw: Raw) -> JobStatus:
@@ -185,6 +192,12 @@ def _unready(conditions: Mapping[str, Raw]) -> Raw | None:
     if ready is None or ready["status"] != "False" or (containers is not None and containers["status"] != "True"):
         return None
     return ready
+
+
+def _is_left_over(pod: PodSeen, now: datetime) -> bool:
+    """Whether it was taken off a tainted node, and its end was never told."""
+    by_taint = pod.disruption is not None and pod.disruption.reason == TAKEN_BY_TAINT
+    return by_taint and pod.is_overdue(now) and not pod.has_ended
 
 
 def _condition(entry: Raw | None, wanted: str) -> Words | None:

@@ -18,7 +18,7 @@ from peft_fsdp_api.status import JobStatus, Phase
 from .children import Children
 from .cluster import CLAIMS, JOBS, Cluster, Resource
 from .conditions import with_conditions
-from .decide import decide, report_invalid
+from .decide import decide, report_invalid, with_gpu_time
 from .decision import Decision, Shared
 from .errors import Conflict, NotFound, Refused
 from .events import Recorder
@@ -145,6 +145,8 @@ class Reconciler:
         alike = self.jobs.alike(after.phase)
         if wait := seconds_to_wait(before, after, loop_time - record.written_at, alike):
             return wait
+        if isinstance(record.parsed, PeftFsdpJob):
+            after = with_gpu_time(after, record.parsed, now)
         metadata = raw["metadata"]
         identity = {part: metadata[part] for part in ("name", "namespace", "uid", "resourceVersion")}
         body = {"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": identity, "status": after.to_wire()}
@@ -170,6 +172,8 @@ class Reconciler:
         self.check_lead()
         if decision.delete or decision.force:
             await self.children.delete_pods(decision.delete, decision.force)
+        if decision.status.has_ended:
+            self.children.forget_departed(job)
         if decision.shared is Shared.REMOVE:
             await self.children.remove_shared(job)
         if not decision.create and decision.shared is not Shared.ENSURE:

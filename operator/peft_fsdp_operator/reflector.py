@@ -13,9 +13,9 @@ from typing import Any, Generic, TypeVar
 
 from peft_fsdp_api import names
 
-from .backoff import wait_after
+from .backoff import Pace
 from .cluster import Cluster, Resource
-from .errors import ApiError, Gone
+from .errors import ApiError, Garbled, Gone
 from .seen import ChildSeen, ObjectSeen
 
 T = TypeVar("T", bound=ObjectSeen)
@@ -88,22 +88,27 @@ class Reflector(Generic[T]):
 
     async def run(self) -> None:
         """List, watch, and begin again when the watch breaks. Ends only by cancellation."""
-        failures = 0
+        pace = Pace()
         self._hear()
         while True:
             try:
                 if self._version == "0":
                     await self._relist()
-                await self._follow()
-                failures = 0
+                pace.begin()
+                await self._follow(pace)
+                wait = pace.wait_after_end()
             except Gone:
+                wait = pace.wait_after_loss()
                 log.info("the history of %s is gone, listing again", self._resource.plural)
                 self._version = "0"
+            except Garbled as error:
+                wait = pace.wait_after_garbage()
+                log.warning("watch of %s: %s; listing again in %.1f s", self._resource.plural, error, wait)
+                self._version = "0"
             except ApiError as error:
-                failures += 1
-                wait = max(wait_after(failures), error.retry_after or 0)
+                wait = max(pace.wait_after_break(), error.retry_after or 0)
                 log.warning("watch of %s: %s; again in %.1f s", self._resource.plural, error, wait)
-                await asyncio.sleep(wait)
+            await asyncio.sleep(wait)
 
     async def _relist(self) -> None:
         """Everything anew; what is not in the list any more is gone."""
@@ -123,11 +128,12 @@ class Reflector(Generic[T]):
         self._hear()
         self.synced.set()
 
-    async def _follow(self) -> None:
+    async def _follow(self, pace: Pace) -> None:
         stream = self._cluster.watch(self._resource, self._namespace, self._selector, self._version)
         async for event in stream:
             raw = event["object"]
             self._hear()
+            pace.hear()
             if event["type"] != "BOOKMARK":
                 self._take(event["type"], raw)
             self._version = raw["metadata"]["resourceVersion"]

@@ -5,13 +5,20 @@ Made by `observe`, judged by `decide`, kept by `reflector`. All are immutable an
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from peft_fsdp_api.job import PeftFsdpJob
 from peft_fsdp_api.progress import Stage
 from peft_fsdp_api.status import CheckpointStatus, JobStatus, ProgressStatus
 
+from .times import read_time
+
+LATE: Final = timedelta(seconds=5)
+"""A pod's last moment lies after its time to stop, and the clocks of two machines differ: without this allowance each
+pod of a gang that stops as it should was overdue for an instant, which cost the job two status writes."""
+TAKEN_BY_TAINT: Final = "DeletionByTaintManager"
+"""Reason of DisruptionTarget in a pod that a taint of its node took away."""
 POD_ENDS: Final = ("Succeeded", "Failed")
 """Phases that a pod never leaves."""
 
@@ -104,6 +111,10 @@ class PodSeen(ChildSeen):
     def is_stopping(self) -> bool:
         """Whether somebody deleted it."""
         return self.deleted_at is not None
+
+    def is_overdue(self, now: datetime) -> bool:
+        """Whether it was told to stop, had its time for that, and is still there."""
+        return self.deleted_at is not None and read_time(self.deleted_at) + LATE < now
 
     @property
     def is_forced(self) -> bool:

@@ -19,13 +19,24 @@ STEPS = 60
 def test_a_killed_launcher_costs_one_attempt(runs: Runs) -> None:
     name = runs.apply(demo_job("launcher", steps=STEPS))
     uid = runs.running_pods(name)[f"{name}-1-1"]
+    last_line = runs.kubectl("logs", f"{name}-1-1").strip().splitlines()[-1]
     for pid in processes_of(uid, "launch"):
         os.kill(pid, signal.SIGKILL)
     failure = runs.wait(name, lambda status: status.get("attempt") == 2)["lastFailure"]
     assert (failure["pod"], failure["exitCode"]) == (f"{name}-1-1", 137)
+    assert last_line in failure["message"]  # it left no word: the kubelet takes the end of its log
     ended = runs.wait_for_phase(name, "Succeeded")
     assert sum(ended["restarts"].values()) == 1
     assert ended["progress"]["step"] == STEPS
+
+
+def test_a_container_that_dies_before_the_launcher_is_quoted_from_its_log(runs: Runs) -> None:
+    """A Python without its library: nothing of ours ever runs that could leave an Outcome."""
+    broken = {"env": [{"name": "PYTHONHOME", "value": "/not-there"}]}
+    name = runs.apply(demo_job("broken", nodes=1, workers=broken, restart={"application": {"limit": 0}}))
+    failure = runs.wait_for_phase(name, "Failed")["lastFailure"]
+    assert (failure["reason"], failure["exitCode"]) == ("ApplicationError", 1)
+    assert "No module named 'encodings'" in failure["message"]
 
 
 def test_memory_over_the_limit_is_named_and_not_retried(runs: Runs) -> None:

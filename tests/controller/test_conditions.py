@@ -41,6 +41,13 @@ def test_a_wait_without_end_is_stalled_and_not_in_progress():
     assert {kind for kind, value in values(written).items() if value} == {"Stalled"}
 
 
+def test_a_gang_with_a_silent_node_is_neither_ready_nor_in_progress_nor_stalled():
+    decision = Decision(status(Phase.RUNNING, progress=TRAINS), "NodeNotReady", "worker 1: no word", is_doubtful=True)
+    written = with_conditions(decision, [], NOW)
+    assert {kind for kind, value in values(written).items() if value} == set()
+    assert next(one.reason for one in written.conditions if one.type == "Ready") == "NodeNotReady"
+
+
 def test_the_time_of_a_condition_moves_with_its_value_only():
     first = with_conditions(Decision(status(Phase.PENDING), "CreatingPods", "pods"), [], NOW)
     second = with_conditions(Decision(status(Phase.RUNNING), "Running", "all run"), first.conditions, LATER)

@@ -1,6 +1,7 @@
 """What follows from what is seen: one rule a test."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -8,7 +9,7 @@ from peft_fsdp_api.outcome import Outcome
 from peft_fsdp_api.progress import TrainingProgress
 from peft_fsdp_api.reasons import REASONS, Reason
 from peft_fsdp_api.status import CheckpointStatus, Phase
-from peft_fsdp_operator.decide import decide
+from peft_fsdp_operator.decide import decide, with_gpu_time
 from peft_fsdp_operator.decision import Shared
 from peft_fsdp_operator.observe import NODE_GONE
 from peft_fsdp_operator.seen import ClaimSeen, Refusal, Words
@@ -95,6 +96,20 @@ def test_time_and_gpu_time_of_an_attempt_are_added_up_at_its_end():
     assert decision.status.active_seconds == 100
     assert decision.status.gpu_seconds == 100 * 16
     assert decision.status.running_since is None
+
+
+def test_gpu_time_of_a_running_attempt_is_in_what_is_written_and_no_reason_to_write():
+    runs = look(running(0), running(1), then=status(active_seconds=40)).status
+    written = with_gpu_time(runs, job(), NOW)
+    assert written.gpu_seconds == (40 + 60) * 16
+    later = NOW + timedelta(seconds=10)
+    again = decide(seen(running(0), running(1), then=written), later).status
+    assert again == written
+    assert with_gpu_time(again, job(), later).gpu_seconds == written.gpu_seconds + 10 * 16
+    stopped = decide(seen(running(0), running(1), of=job(suspend=True), then=again), later).status
+    assert (stopped.gpu_seconds, stopped.active_seconds) == (110 * 16, 110)
+    assert with_gpu_time(stopped, job(), later + timedelta(hours=1)) == stopped
+    assert with_gpu_time(runs, job(gpus=0), NOW).gpu_seconds is None
 
 
 def test_nothing_begins_before_the_last_old_pod_is_gone():

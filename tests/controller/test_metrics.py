@@ -91,10 +91,10 @@ def test_every_cause_starts_at_zero_so_that_the_first_one_is_a_rise():
 
 
 def test_gpu_seconds_come_from_the_jobs_so_a_new_operator_shows_the_same():
-    running = record({"phase": "Running", "gpuSeconds": 100, "runningSince": at(-10)})
+    running = record({"phase": "Running", "gpuSeconds": 15 * 16, "activeSeconds": 9, "runningSince": at(-10)})
     ended = record({"phase": "Succeeded", "gpuSeconds": 1000})
     counts = count_jobs([running, ended], NOW)
-    assert (counts.gpus, counts.gpu_seconds) == (16, 100 + 10 * 16 + 1000)
+    assert (counts.gpus, counts.gpu_seconds) == (16, (9 + 10) * 16 + 1000)
 
 
 def test_jobs_are_counted_by_phase_and_by_what_they_wait_for():

@@ -7,15 +7,15 @@ import pytest
 from peft_fsdp_api.reasons import Reason
 from peft_fsdp_api.status import Phase
 from peft_fsdp_operator.decide import decide
-from peft_fsdp_operator.observe import NODE_GONE
-from peft_fsdp_operator.seen import Silence, Words
+from peft_fsdp_operator.observe import NODE_GONE, silent_by_their_pods
+from peft_fsdp_operator.seen import TAKEN_BY_TAINT, Silence, Words
 from peft_fsdp_operator.times import read_time
 from tests.controller.builders import NOW, at, failed, job, pod, running, seen, status
 
 R = Reason
 STOPPING = {"deleted_at": at(60), "grace_seconds": 90}
 FORCED = {"deleted_at": at(0), "grace_seconds": 0}
-TAINTED = Words("DeletionByTaintManager", "Taint manager: deleting due to NoExecute taint")
+TAINTED = Words(TAKEN_BY_TAINT, "Taint manager: deleting due to NoExecute taint")
 
 
 def silent(since=-10.0, **facts):
@@ -33,6 +33,17 @@ def test_a_silent_node_is_told_and_looked_at_again_when_its_time_is_over(other):
     assert (waiting.worker, waiting.reason) == (1, "NodeNotReady")
     assert waiting.message.startswith("node node-1 is not ready: Kubelet stopped; its pods are given up at ")
     assert (decision.look_again, decision.delete, decision.force) == (read_time(at(290)), (), ())
+
+
+def test_a_silent_node_is_told_in_one_event_and_its_return_in_another():
+    told = look(running(0), running(1))
+    assert (told.is_doubtful, told.reason, told.notice.type) == (True, "NodeNotReady", "Warning")
+    assert told.message.startswith("worker 1: node node-1 is not ready")
+    assert look(running(0), running(1), then=told.status).notice is None
+    back = decide(seen(running(0), running(1), then=told.status), NOW)
+    assert (back.is_doubtful, back.status.waiting, back.status.restarts) == (False, None, status().restarts)
+    assert back.notice.message == "attempt 1: all pods run; NodeNotReady is over"
+    assert decide(seen(running(0), running(1), then=back.status), NOW).notice is None
 
 
 def test_other_reasons_to_wait_come_after_a_silent_node():
@@ -98,6 +109,20 @@ def test_a_silent_node_is_the_cause_of_what_its_peers_said_before():
     assert decision.status.restarts.infrastructure == 1
     again = decide(seen(*gang, then=decision.status, silent_nodes={"node-1": silent(0)}), NOW + timedelta(seconds=5))
     assert (again.status.last_failure, again.status.restarts) == (failure, decision.status.restarts)
+
+
+def test_a_pod_that_never_started_on_a_node_that_may_not_be_read_is_given_up_some_time_after_it_should_be_gone():
+    """The cluster says nothing of it before its tolerations run out, and then takes it away by a taint."""
+    taken = pod(1, disruption=TAINTED, deleted_at=at(0), grace_seconds=90)
+    told = decide(seen(running(0, **STOPPING), taken, then=status(Phase.STARTING)), NOW).status
+    assert told.last_failure.reason == R.DISRUPTED
+    for seconds, is_told, forced in ((3, False, 0), (6, True, 0), (299, True, 0), (300, True, 1)):
+        now = NOW + timedelta(seconds=seconds)
+        decision = decide(seen(taken, then=told, silent_nodes=silent_by_their_pods([taken], now)), now)
+        waiting = decision.status.waiting
+        assert (waiting is not None and waiting.reason == "NodeNotReady", len(decision.force)) == (is_told, forced)
+    drained = pod(1, disruption=Words("EvictionByEvictionAPI", "drain"), deleted_at=at(0), grace_seconds=90)
+    assert silent_by_their_pods([drained], NOW + timedelta(hours=1)) == {}
 
 
 @pytest.mark.parametrize(

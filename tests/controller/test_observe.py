@@ -128,7 +128,7 @@ def test_a_running_pod_that_the_cluster_marked_as_not_ready(ready, containers, u
 
 
 def test_without_a_right_to_read_nodes_running_pods_tell_of_theirs():
-    silent = silent_by_their_pods([running(0), running(1, is_unready=True, unready_since=at(-9))])
+    silent = silent_by_their_pods([running(0), running(1, is_unready=True, unready_since=at(-9))], NOW)
     assert {node: (one.reason, one.since) for node, one in silent.items()} == {"node-1": ("NodeNotReady", at(-9))}
 
 

@@ -21,8 +21,10 @@ from tests.faults.rules import (
     Answer,
     CutWatch,
     Drop,
+    ErrorWatch,
     EverySecond,
     Fault,
+    Garbage,
     GoneWatch,
     Hang,
     Kill,
@@ -146,6 +148,8 @@ class FaultProxy:
                 await asyncio.sleep(fault.seconds)
             case GoneWatch(as_event=False):
                 return web.json_response(GONE, status=410)
+            case Garbage():
+                return web.Response(text=fault.text, content_type=fault.content_type, status=fault.code)
         return None
 
     def _hold_back(self, request: web.Request, body: bytes, asked: Asked, fault: Late) -> web.Response:
@@ -179,8 +183,9 @@ class FaultProxy:
             )
 
     async def _stream(self, request: web.Request, fault: Fault | None) -> web.StreamResponse:
-        if isinstance(fault, GoneWatch):
-            event = json.dumps({"type": "ERROR", "object": GONE}) + "\n"
+        if isinstance(fault, GoneWatch | ErrorWatch):
+            told = GONE if isinstance(fault, GoneWatch) else {**GONE, "code": fault.code, "reason": "InternalError"}
+            event = json.dumps({"type": "ERROR", "object": told}) + "\n"
             return web.Response(text=event, content_type="application/json")
         async with self._send(request, b"") as response:
             stream = web.StreamResponse(status=response.status, headers={"Content-Type": "application/json"})

@@ -69,13 +69,34 @@ class GoneWatch:
     as_event: bool = True
 
 
-Fault = Answer | Hang | Drop | Kill | Late | Slow | Stale | CutWatch | GoneWatch
+@dataclass(frozen=True)
+class ErrorWatch:
+    """A watch ends with an error, as the API server tells one that has nothing to do with history."""
+
+    code: int
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """What a proxy or a broken line makes of an answer; a watch gets it in place of its first event."""
+
+    text: str
+    content_type: str = "application/json"
+    code: int = 200
+
+
+Fault = Answer | Hang | Drop | Kill | Late | Slow | Stale | CutWatch | GoneWatch | ErrorWatch | Garbage
 
 CONFLICT = Answer(409, "Conflict")
 INVALID = Answer(422, "Invalid")
 BUSY = Answer(429, "TooManyRequests", retry_after=1)
 BROKEN = Answer(500, "InternalError")
 UNAVAILABLE = Answer(503, "ServiceUnavailable")
+PAGE = Garbage("<html>\n<body>Please log in.</body>\n</html>\n", "text/html")
+NOT_FOUND = Garbage("<html>no such backend</html>", "text/html", 404)
+TRUNCATED = Garbage('{"kind": "List", "type": "ADDED", "object": {"metadata": {"name": "tu\n')
+HOLLOW = Garbage('{"kind": "List", "type": "ADDED", "metadata": {}}\n')
+"""Read without an error, and yet neither a list nor an event."""
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,31 @@ import pytest
 from peft_fsdp_operator.cluster import JOBS
 from tests.faults.eyes import until
 from tests.faults.life import live
-from tests.faults.rules import BROKEN, BUSY, UNAVAILABLE, CutWatch, Drop, GoneWatch, Hang, Match, Rule, Slow, Stale
+from tests.faults.rules import (
+    BROKEN,
+    BUSY,
+    HOLLOW,
+    NOT_FOUND,
+    PAGE,
+    TRUNCATED,
+    UNAVAILABLE,
+    CutWatch,
+    Drop,
+    ErrorWatch,
+    GoneWatch,
+    Hang,
+    Match,
+    Rule,
+    Slow,
+    Stale,
+)
 from tests.faults.site import open_sites
 
 pytestmark = pytest.mark.apiserver
 
 ALWAYS = 10**6
 WATCHED = ("pods", "services", "configmaps", "peftfsdpjobs")
+MIRRORED = (*WATCHED, "nodes")
 ERRORS = (BUSY, BROKEN, UNAVAILABLE, Drop())
 # Of several rules for the same requests one strikes after the other.
 MANY_CUTS = [Rule(Match("watch", kind), CutWatch(events), times=2) for kind in WATCHED for events in (0, 3)]
@@ -24,6 +42,14 @@ REFUSED = [
 ]
 """The watches of the children's mirrors may also hang; kopf gives its own a minute to begin."""
 FAILING_READS = [Rule(Match(verb), fault) for verb in ("get", "list") for fault in (*ERRORS, Hang())]
+TOLD_ERRORS = [Rule(Match("watch", kind), ErrorWatch(code)) for kind in MIRRORED for code in (500, 403)]
+GARBAGE = [
+    *(Rule(Match("watch", kind), fault) for kind in MIRRORED for fault in (PAGE, TRUNCATED, HOLLOW)),
+    *(Rule(Match("list", kind), fault) for kind in MIRRORED for fault in (PAGE, HOLLOW)),
+    *(Rule(Match(verb, "peftfsdpjobs"), NOT_FOUND) for verb in ("watch", "list")),
+    *(Rule(Match("get"), fault) for fault in (PAGE, TRUNCATED, NOT_FOUND)),
+]
+"""After each kind of garbage in a watch its mirror lists again, and gets garbage once more."""
 SLOW = [Rule(Match(), Slow(0.2), times=ALWAYS)]
 STALE = [
     Rule(Match("list"), Stale(), times=ALWAYS),
@@ -37,6 +63,8 @@ async def test_broken_watches_and_old_lists_change_nothing_about_the_end(plane):
         "gone": GONE,
         "refused": REFUSED,
         "reads": FAILING_READS,
+        "errors": TOLD_ERRORS,
+        "garbage": GARBAGE,
         "slow": SLOW,
         "stale": STALE,
     }

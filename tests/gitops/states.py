@@ -13,11 +13,12 @@ from peft_fsdp_api.status import JobStatus, Phase, ProgressStatus
 from peft_fsdp_operator.conditions import with_conditions
 from peft_fsdp_operator.decide import decide, report_invalid
 from peft_fsdp_operator.decision import Decision
-from peft_fsdp_operator.seen import LauncherReport, Pulse, Words
-from tests.controller.builders import NOW, ended, failed, job, pod, running, seen, status, waiting
+from peft_fsdp_operator.seen import LauncherReport, Pulse, Silence, Words
+from tests.controller.builders import NOW, at, ended, failed, job, pod, running, seen, status, waiting
 
 UNSCHEDULED = Words("Unschedulable", "0/4 nodes are available: 4 Insufficient nvidia.com/gpu.")
 HANGS = Pulse(NOW - timedelta(hours=2), NOW, rank=5, worker=0, stages=frozenset([Stage.TRAIN]))
+SILENT = Silence("NodeNotReady", f"not ready since {at(-10)}: Kubelet stopped", at(-10))
 METADATA = {"name": "tune", "namespace": "team", "generation": 1}
 WRITTEN = {
     "model": {"source": "org/model"},
@@ -48,6 +49,7 @@ def states() -> list[State]:
         ("image-hopeless", _starting(waiting(0, "InvalidImageName")), "Failed"),
         ("loading", _running("load"), "InProgress"),
         ("training", _running("train"), "Current"),
+        ("node-silent", _running("train", silent_nodes={"node-1": SILENT}), "InProgress"),
         ("stalled", _running("train", HANGS), "Failed"),
         ("restarting", decide(seen(failed(0, Reason.APPLICATION_ERROR), running(1)), NOW), "InProgress"),
         ("suspending", decide(seen(running(0), running(1), of=rest), NOW), "InProgress"),
@@ -76,11 +78,11 @@ def _starting(first: Any) -> Decision:
     return decide(seen(first, pod(1), then=status(Phase.STARTING)), NOW)
 
 
-def _running(stage: str, pulse: Pulse | None = None) -> Decision:
+def _running(stage: str, pulse: Pulse | None = None, **facts: Any) -> Decision:
     progress = ProgressStatus(stage=stage, step=1240, total_steps=5000, summary="1240/5000", remaining="1h12m")
     progress = progress if stage == "train" else ProgressStatus(stage=stage)
     report = LauncherReport(1, progress, None, pulse)
-    return decide(seen(running(0), running(1), report=report), NOW)
+    return decide(seen(running(0), running(1), report=report, **facts), NOW)
 
 
 def _object(decision: Decision, spec: dict[str, Any]) -> dict[str, Any]:

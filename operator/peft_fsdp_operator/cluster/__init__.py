@@ -7,6 +7,7 @@ from .lost_place import begin_anew
 from .nesting import read_shallow
 from .resources import CLAIMS, CONFIGMAPS, EVENTS, JOBS, LEASES, NODES, PODS, RIGHTS, SERVICES, Resource
 from .session import open_session
+from .sound import keep_sound
 
 __all__ = [
     "CLAIMS",
@@ -25,6 +26,7 @@ __all__ = [
     "begin_anew",
     "count_requests",
     "find_credentials",
+    "keep_sound",
     "open_session",
     "read_shallow",
 ]

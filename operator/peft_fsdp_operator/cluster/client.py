@@ -14,7 +14,8 @@ import orjson
 
 from peft_fsdp_api.names import FIELD_MANAGER
 
-from ..errors import ApiError, Unavailable, api_error
+from ..errors import ApiError, Unavailable
+from .answers import Object, read_error, read_event, read_object, read_page
 from .nesting import keep_shallow
 from .resources import JOBS, Resource
 
@@ -27,8 +28,8 @@ WRITES_AT_ONCE: Final = 48
 READS_AT_ONCE: Final = 16
 BUSY_TRIES: Final = 3
 LONGEST_PAUSE: Final = 30.0
-
-Object = dict[str, Any]
+LINE_MAX: Final = 1 << 26
+"""No event is so long: what has no end of a line after so many bytes is none."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Cluster:
         query = {"limit": str(CHUNK), "labelSelector": selector, "fieldSelector": fields}
         while True:
             async with self._reads:
-                page = await self._ask("list", resource, "GET", resource.path(namespace), query)
+                page = read_page(await self._ask("list", resource, "GET", resource.path(namespace), query))
             yield page
             if not (token := page["metadata"].get("continue")):
                 return
@@ -98,8 +99,8 @@ class Cluster:
                 if response.status != 200:
                     raise await _error(response)
                 async for line in _lines(response.content):
-                    yield _event(orjson.loads(line))
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+                    yield read_event(line)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
             if not code:
                 self.seen(Request("watch", resource.plural, code, _since(started)))
             raise Unavailable(0, "Disconnected", f"watch of {resource.plural}: {_words(error)}") from error
@@ -130,10 +131,14 @@ class Cluster:
         path = resource.path(namespace, body["metadata"]["name"])
         return await self._write("update", resource, "PUT", path, body, {"fieldManager": FIELD_MANAGER})
 
-    async def delete(self, resource: Resource, namespace: str, name: str, uid: str, force: bool = False) -> Object:
-        """Gracefully or, by force, at once, and only the object with this uid: the object as it is then. Raises
-        NotFound, or Conflict where it is another one."""
+    async def delete(
+        self, resource: Resource, namespace: str, name: str, uid: str, force: bool = False, version: int | None = None
+    ) -> Object:
+        """Gracefully or, by force, at once, and only the object with this uid, and in this version if one is given: the
+        object as it is then. Raises NotFound, or Conflict where it is another one."""
         body: Object = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        if version is not None:
+            body["preconditions"]["resourceVersion"] = str(version)
         if force:
             body["gracePeriodSeconds"] = 0
         return await self._write("delete", resource, "DELETE", resource.path(namespace, name), body, {})
@@ -210,8 +215,7 @@ class Cluster:
                 text = await response.read()
                 # Of all that is read here, only jobs have fields that the API server leaves open; to look at every
                 # list of pods takes three times as long as to read it.
-                answer: Object = orjson.loads(keep_shallow(text) if resource == JOBS else text)
-                return answer
+                return read_object(keep_shallow(text) if resource == JOBS else text)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unavailable(0, "Unreachable", f"{verb} {path}: {_words(error)}") from error
         finally:
@@ -225,23 +229,14 @@ async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
             yield line
-
-
-def _event(event: Object) -> Object:
-    if event["type"] == "ERROR":
-        status = event["object"]
-        raise api_error(int(status.get("code") or 500), status, None)
-    return event
+        if len(rest) > LINE_MAX:
+            break
+    if rest:
+        yield rest
 
 
 async def _error(response: aiohttp.ClientResponse) -> ApiError:
-    text = await response.text()
-    try:
-        body = orjson.loads(text)
-    except ValueError:
-        body = {"message": text[:500]}
-    wait = response.headers.get("Retry-After", "")
-    return api_error(response.status, body, float(wait) if wait.isdigit() else None)
+    return read_error(response.status, await response.read(), response.headers.get("Retry-After", ""))
 
 
 def _since(started: float) -> float:

@@ -30,7 +30,8 @@ def open_session(
 ) -> aiohttp.ClientSession:
     """A session that is logged in; whoever gets it closes it. Must be called inside the event loop.
 
-    With the connections of another session it leaves them open at its end.
+    With the connections of another session it leaves them open at its end. A middleware that asks again does so with
+    the newest token.
     """
     logins = (_bearer(credentials),) if credentials.token or credentials.token_file else ()
     connector = shared or aiohttp.TCPConnector(
@@ -43,7 +44,7 @@ def open_session(
         connector_owner=shared is None,
         headers={"User-Agent": f"peft-fsdp-operator/{version('peft-fsdp-job')}"},
         timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT),
-        middlewares=(*logins, *middlewares),
+        middlewares=(*middlewares, *logins),
         trace_configs=list(traces),
         raise_for_status=False,
     )

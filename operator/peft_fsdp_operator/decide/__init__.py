@@ -1,5 +1,6 @@
 """What follows from what the operator sees: a list of rules over values. Pure: time comes as an argument."""
 
+from .phases import with_gpu_time
 from .rules import decide, report_invalid
 
-__all__ = ["decide", "report_invalid"]
+__all__ = ["decide", "report_invalid", "with_gpu_time"]

@@ -14,7 +14,7 @@ from peft_fsdp_api.outcome import Outcome, parse_outcome
 from peft_fsdp_api.reasons import EXIT_CODES, REASONS, Budget, Reason
 from peft_fsdp_api.status import Failure
 
-from ..seen import ContainerEnd, PodSeen
+from ..seen import TAKEN_BY_TAINT, ContainerEnd, PodSeen
 from ..times import read_time, stamp
 
 
@@ -128,7 +128,7 @@ def _judgements(pod: PodSeen, nodes: Nodes, now: datetime) -> Iterator[Candidate
 
 def _is_node_loss(word: str, pod: PodSeen, nodes: Nodes) -> bool:
     """Taints are also put on nodes that work, to empty them: then the pod was taken away, and nothing is lost."""
-    if word == "DeletionByTaintManager":
+    if word == TAKEN_BY_TAINT:
         return pod.node in nodes.silent or pod.is_unready
     return word == "DeletionByPodGC"
 

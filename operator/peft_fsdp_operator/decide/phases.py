@@ -78,16 +78,28 @@ def end_attempt(seen: Observed, status: JobStatus, failure: Failure, now: dateti
         next_attempt_time=stamp_up(now + verdict.wait) if verdict.wait else None,
         workers=count(seen, status),
     )
-    message = f"attempt {status.attempt} ended: {describe(failure)}; attempt {status.attempt + 1} follows"
+    reason, message = restart_headline(restarting)
     return Decision(
         restarting,
-        failure.reason,
+        reason,
         message,
         delete=pods_to_stop(seen, now),
         force=on_lost(seen.pods, lost_nodes(seen, now)),
-        notice=Notice("Warning", failure.reason, message),
+        notice=Notice("Warning", reason, message),
         from_absence=absent,
     )
+
+
+def restart_headline(status: JobStatus) -> tuple[str, str]:
+    """Reason and sentence from the end of an attempt until the next one begins. The pods that stop meanwhile, and the
+    wait after it, are no news: the cause stays to be read, and nothing is written on the way to the next attempt."""
+    following = f"attempt {status.attempt + 1} " + (
+        f"starts at {status.next_attempt_time}" if status.next_attempt_time else "follows"
+    )
+    failure = status.last_failure
+    if failure is None:
+        return "Restarting", following
+    return failure.reason, f"attempt {status.attempt} ended: {describe(failure)}; {following}"
 
 
 def pods_to_stop(seen: Observed, now: datetime) -> tuple[PodSeen, ...]:
@@ -134,16 +146,25 @@ def own_failure(reason: Reason, attempt: int, message: str, now: datetime) -> Fa
 
 def close_attempt(status: JobStatus, job: PeftFsdpJob, now: datetime, **update: Any) -> JobStatus:
     """The status at the end of an attempt: its time is added up, nothing of it waits any more."""
-    active = status.active_seconds + seconds_between(status.running_since, now)
-    gpus = job.spec.workers.nodes * job.spec.workers.gpus_per_node
+    timed = with_gpu_time(status, job, now)
     return changed(
-        status,
-        active_seconds=active,
-        gpu_seconds=active * gpus if gpus else None,
+        timed,
+        active_seconds=status.active_seconds + seconds_between(status.running_since, now),
         running_since=None,
         waiting=None,
         **update,
     )
+
+
+def with_gpu_time(status: JobStatus, job: PeftFsdpJob, now: datetime) -> JobStatus:
+    """The status with the GPU time up to now, the running attempt's included.
+
+    Asked for when a status is written anyway: that time goes by is no reason to write.
+    """
+    gpus = job.spec.workers.nodes * job.spec.workers.gpus_per_node
+    if not gpus or status.running_since is None:
+        return status
+    return changed(status, gpu_seconds=gpus * (status.active_seconds + seconds_between(status.running_since, now)))
 
 
 def changed(status: JobStatus, **update: Any) -> JobStatus:

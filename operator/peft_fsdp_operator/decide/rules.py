@@ -25,6 +25,7 @@ from .phases import (
     newest_checkpoint,
     pods_to_remove,
     pods_to_stop,
+    restart_headline,
     succeed,
 )
 from .running import carry_on, next_deadline, when_beginning, when_failed, when_late
@@ -99,11 +100,9 @@ def _when_stopping(seen: Observed, status: JobStatus, now: datetime) -> Decision
     # Pods that were asked to stop save first, and their last word is there only until they are gone.
     saved = newest_checkpoint(seen, status)
     waits = changed(status, waiting=waiting, workers=count(seen, status), checkpoint=saved)
-    target = "suspending" if seen.job.spec.suspend else f"attempt {status.attempt + 1}"
     return Decision(
         waits,
-        "Suspending" if status.phase is Phase.SUSPENDING else "Restarting",
-        waiting.message if waiting else f"{len(remaining)} pods of attempt {status.attempt} stop before {target}",
+        *_stopping_headline(seen, waits, len(remaining)),
         delete=pods_to_stop(seen, now),
         force=on_lost(seen.pods, lost),
         look_again=now + STOP_INTERVAL,
@@ -142,8 +141,18 @@ def _when_backing_off(seen: Observed, status: JobStatus, now: datetime) -> Decis
     if now >= until:
         return None
     waits = changed(status, waiting=None, workers=count(seen, status))
-    message = f"attempt {status.attempt + 1} starts at {status.next_attempt_time}"
-    return Decision(waits, "BackOff", message, look_again=until)
+    return Decision(waits, *restart_headline(waits), look_again=until)
+
+
+def _stopping_headline(seen: Observed, status: JobStatus, remaining: int) -> tuple[str, str]:
+    """Reason and sentence while pods stop: what they wait for, or what they are stopped for."""
+    reason = "Suspending" if status.phase is Phase.SUSPENDING else "Restarting"
+    if status.waiting is not None:
+        return reason, status.waiting.message
+    if status.phase is Phase.RESTARTING and not seen.job.spec.suspend:
+        return restart_headline(status)
+    target = "suspending" if seen.job.spec.suspend else f"attempt {status.attempt + 1}"
+    return reason, f"{remaining} pods of attempt {status.attempt} stop before {target}"
 
 
 RULES: Final[tuple[Rule, ...]] = (

@@ -89,7 +89,8 @@ def carry_on(seen: Observed, status: JobStatus, now: datetime) -> Decision:
         return _create_missing(seen, status, now)
     all_run = all(pod.has_started for pod in pods)
     refusal = _refusal(seen, status)
-    waiting = find_silent(pods, seen) or find_waiting(pods, refusal, seen.pod_words)
+    silent = find_silent(pods, seen)
+    waiting = silent or find_waiting(pods, refusal, seen.pod_words)
     phase = Phase.RUNNING if all_run else Phase.STARTING
     moved = changed(
         _with_report(seen, status),
@@ -108,6 +109,7 @@ def carry_on(seen: Observed, status: JobStatus, now: datetime) -> Decision:
         look_again=refusal.retry_at if refusal else None,
         notice=_notice(status, moved),
         is_stuck=is_hopeless(waiting),
+        is_doubtful=silent is not None,
     )
 
 
@@ -174,10 +176,12 @@ def _headline(status: JobStatus) -> tuple[str, str]:
 
 
 def _notice(before: JobStatus, after: JobStatus) -> Notice | None:
-    """Events at transitions only: all pods run, or a new reason to wait."""
+    """Events at transitions only: all pods run, a new reason to wait, or the end of one while all run."""
+    told = before.waiting.reason if before.waiting else None
     if after.phase is Phase.RUNNING and before.phase is not Phase.RUNNING:
         return Notice("Normal", "Running", f"attempt {after.attempt}: all pods run")
-    told = before.waiting.reason if before.waiting else None
+    if after.phase is Phase.RUNNING and after.waiting is None and told is not None:
+        return Notice("Normal", "Running", f"attempt {after.attempt}: all pods run; {told} is over")
     if after.waiting is not None and after.waiting.reason != told:
         return Notice("Warning", after.waiting.reason, after.waiting.message)
     return None

@@ -1,22 +1,17 @@
 """Why an attempt does not start, in the cluster's own words, and whether that can end by itself. Called by `rules`."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from peft_fsdp_api.status import Waiting
 
 from ..seen import PodSeen, Refusal, Words
-from ..times import read_time
 
 # Somebody has to change the job or an object it names; the cluster alone goes on refusing.
 HOPELESS: Final = frozenset(
     {"InvalidImageName", "ErrImageNeverPull", "NameTaken", "Invalid", "BadRequest", "SpecInvalid"}
 )
-
-LATE: Final = timedelta(seconds=5)
-"""A pod's last moment lies after its time to stop, and the clocks of two machines differ: without this allowance each
-pod of a gang that stops as it should was overdue for an instant, which cost the job two status writes."""
 
 
 def find_waiting(pods: Iterable[PodSeen], refusal: Refusal | None, pod_words: Mapping[str, Words]) -> Waiting | None:
@@ -39,7 +34,7 @@ def _words(pod: PodSeen, pod_words: Mapping[str, Words]) -> Words | None:
 def find_overdue(pods: Iterable[PodSeen], now: datetime) -> Waiting | None:
     """A pod that was told to stop, had its grace period and is still there: its node does not answer."""
     for pod in sorted(pods, key=lambda one: one.worker):
-        if pod.deleted_at is not None and read_time(pod.deleted_at) + LATE < now:
+        if pod.is_overdue(now):
             message = (
                 f"pod {pod.name} was told to stop by {pod.deleted_at} and is still there; the next attempt starts "
                 f"when it is gone, or when node {pod.node} is removed, tainted as out of service, or given up"

@@ -3,10 +3,13 @@
 No kubelet serves them: what the cluster would say of them is written by hand.
 """
 
+import asyncio
+
 import pytest
 
 from peft_fsdp_operator.cluster import JOBS, NODES, PODS
-from tests.apiserver.operator.world import now, until
+from tests.apiserver.operator.launchers import launchers
+from tests.apiserver.operator.world import condition, now, until
 
 pytestmark = pytest.mark.apiserver
 FIRST, SECOND = ("tune-1-0", "tune-1-1"), ("tune-2-0", "tune-2-1")
@@ -26,6 +29,14 @@ async def until_waiting(world, reason, part=""):
     async def told():
         waiting = (await world.status()).get("waiting") or {}
         return waiting if waiting.get("reason") == reason and part in waiting["message"] else None
+
+    return await until(told, world.status)
+
+
+async def until_ready(world, value, reason):
+    async def told():
+        ready = condition(await world.status(), "Ready")
+        return ready if (ready["status"], ready["reason"]) == (value, reason) else None
 
     return await until(told, world.status)
 
@@ -73,18 +84,29 @@ async def test_the_clock_runs_out_by_itself(world):
     await lost_and_restarted(world)
 
 
-async def test_a_node_that_answers_again_in_time_changes_nothing(world):
-    await start(world)
-    await world.silence(DOOMED, since=now())
-    await until_waiting(world, "NodeNotReady")
-    ready = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
-    await world.patch(NODES, world.named(DOOMED), ready, "status")
-
-    async def quiet():
-        return "waiting" not in await world.status()
-
-    await until(quiet, world.status)
+async def test_a_node_that_answers_again_in_time_takes_back_readiness_alone(world):
+    """Once a launcher has answered the job is ready, as long as every node of it answers."""
+    async with launchers(1) as (launcher,):
+        await start(world)
+        await world.run_pod("tune-1-0", launcher.ip)
+        await until_ready(world, "True", "Running")
+        await world.silence(DOOMED, since=now())
+        told = await until_ready(world, "False", "NodeNotReady")
+        assert told["message"].startswith(f"worker 1: node {world.named(DOOMED)} is not ready")
+        await asyncio.sleep(1.1)  # GPU time is counted in whole seconds
+        ready = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+        await world.patch(NODES, world.named(DOOMED), ready, "status")
+        await until_ready(world, "True", "Running")
+    status = await world.status()
+    assert ("waiting" in status, status["attempt"], sum(status["restarts"].values())) == (False, 1, 0)
+    assert status["gpuSeconds"] >= 16  # the running attempt's, in a status that was written for another reason
     assert set(await world.pods()) == set(FIRST)
+
+    async def all_told():
+        events = await world.events()
+        return events if ("Running", "attempt 1: all pods run; NodeNotReady is over") in events else None
+
+    assert [world.named(DOOMED) in words for _, words in await until(all_told, world.events)].count(True) == 1
 
 
 async def test_without_a_time_out_only_a_fence_helps_and_the_silence_is_told_while_the_gang_restarts(world):

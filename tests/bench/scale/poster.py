@@ -26,7 +26,8 @@ async def send_all(kubeconfig: Path, plan: Path) -> dict[str, float]:
         async def work() -> None:
             nonlocal refused
             for line in lines:
-                refused += not await send(api, orjson.loads(line))
+                was_taken = await send(api, orjson.loads(line))
+                refused += not was_taken  # not in one line: the count is read before whatever is awaited in it
 
         await asyncio.gather(*(work() for _ in range(AT_ONCE)))
     return {"refused": refused}
