@@ -56,18 +56,20 @@ class Origin:
     def check(self, name: str, facts: dict[str, Any]) -> None:
         """Pass where this run may go on from the checkpoint `name` with these facts.
 
+        What an older version of the trainer did not write down cannot be compared, and stops nobody's run.
+
         Raises:
             Unsupported: the job is another one by now.
             DatasetInvalid: the rows are.
         """
-        written_with: dict[str, Any] = facts["fields"]
-        changed = {path: written_with[path] for path in FIXED if written_with[path] != self.fields[path]}
+        fields, rows = facts.get("fields", {}), facts.get("rows")
+        changed = {path: fields[path] for path in FIXED if path in fields and fields[path] != self.fields[path]}
         if changed:
             written = ", ".join(f"{path} {_words(value)}" for path, value in changed.items())
             now = ", ".join(_words(self.fields[path]) for path in changed)
             back = " and ".join(f"{path} to {_words(value)}" for path, value in changed.items())
             raise Unsupported(f"{name} was written with {written}, this is {now}", hint=f"Set {back} to go on, {ANEW}.")
-        if None not in (facts["rows"], self.rows) and facts["rows"] != self.rows:
+        if None not in (rows, self.rows) and rows != self.rows:
             raise DatasetInvalid(
                 f"the data is not what it was when {name} was written: rows were added, removed or changed",
                 hint=f"Give the data back its state (a fixed dataset.revision on the Hub), {ANEW}.",

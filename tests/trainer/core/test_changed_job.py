@@ -56,6 +56,12 @@ def test_every_changed_field_is_named(changes, words, hint):
     assert hint in caught.value.hint
 
 
+def test_what_an_older_trainer_did_not_write_down_is_not_compared():
+    Origin(FIELDS, "rows").check("step-1", {"worldSize": 2})
+    fewer = {path: value for path, value in FIELDS.items() if path != "training.seed"}
+    Origin(FIELDS, "rows").check("step-1", {"fields": fewer})
+
+
 def test_the_rows_of_a_stream_are_told_by_the_cursor_alone():
     Origin(FIELDS, None).check("step-1", Origin(FIELDS, "rows").facts())
     Origin(FIELDS, "rows").check("step-1", Origin(FIELDS, None).facts())
