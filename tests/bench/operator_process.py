@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.apiserver.operator.scrape import free_port
+
 READY_SECONDS = 30
 
 
@@ -36,9 +38,9 @@ class OperatorProcess:
 
 
 @contextmanager
-def running_operator(kubeconfig: Path, folder: Path, port: int = 18080) -> Iterator[OperatorProcess]:
+def running_operator(kubeconfig: Path, folder: Path) -> Iterator[OperatorProcess]:
     """The operator until the end of the block; it is ready when the block begins."""
-    log = folder / "operator.log"
+    log, port = folder / "operator.log", free_port()  # another bench may run beside this one
     command = [
         str(Path(sys.executable).with_name("peft-fsdp-operator")), "run", "--no-election",
         "--trainer-image", "registry.example/peft-fsdp-trainer:bench",

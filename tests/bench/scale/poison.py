@@ -5,7 +5,6 @@ the API server is slow. All figures go through the same proxy, so that they diff
 """
 
 import json
-import socket
 import statistics
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import yaml
 
+from tests.apiserver.operator.scrape import free_port
 from tests.bench.operator_process import OperatorProcess
 from tests.bench.scale.bursts import PODS, burst
 from tests.bench.scale.objects import job, post_job
@@ -98,9 +98,7 @@ POISONS: dict[str, Poison] = {
 @contextmanager
 def _proxy(world: World) -> Iterator[Path]:
     """A kubeconfig that leads through the proxy."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     server = f"http://127.0.0.1:{port}"
     kubeconfig = world.folder / "through-proxy.yaml"
     context = {"name": "proxy", "context": {"cluster": "proxy", "user": "nobody"}}

@@ -78,7 +78,12 @@ def run_jobs(world: World, operator: OperatorProcess, names: Iterable[str], pods
     wanted = list(names)
     before = jobs_in(operator.port, "Running")
     world.poster.send(post_job(name, pods) for name in wanted)
-    wait_until(lambda: jobs_in(operator.port, "Running") >= before + len(wanted), f"{len(wanted)} jobs run")
+    try:
+        wait_until(lambda: jobs_in(operator.port, "Running") >= before + len(wanted), f"{len(wanted)} jobs run")
+    except RuntimeError as error:
+        jobs = world.cluster.kubectl("get", "pfj", "-A", "-o", "wide")
+        said = operator.log.read_text()[-2000:]
+        raise RuntimeError(f"{error}; {before:g} ran before\n{jobs}\nthe operator's log:\n{said}") from error
 
 
 def delete_jobs(world: World, names: Iterable[str]) -> None:
