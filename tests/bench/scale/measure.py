@@ -10,6 +10,7 @@ from tests.bench.scale.bursts import PODS, Burst, bare_burst, burst
 from tests.bench.scale.fairness import small_beside_big
 from tests.bench.scale.objects import delete_job
 from tests.bench.scale.poison import poisoned
+from tests.bench.scale.relist import NEW_JOBS, relist
 from tests.bench.scale.restarts import bare_replacement, restart_gangs
 from tests.bench.scale.sampling import Sampler
 from tests.bench.scale.steady import progress_cost, quiet_requests, restart
@@ -163,11 +164,34 @@ def _poison(world: World, _: int) -> list[Figure]:
     return figures
 
 
+def _relist(world: World, jobs: int) -> list[Figure]:
+    with world.operator() as operator:
+        burst(world, operator, jobs, "listed")
+        cost = relist(world, operator)
+        delete_jobs(world, [*(f"listed-{index}" for index in range(jobs)), *NEW_JOBS])
+    what = f"API server started anew with {jobs} jobs, {jobs * PODS} pods"
+    return [
+        Figure(f"{what}: pages listed", cost["lists"], "", None),
+        Figure(f"{what}: from the first page asked for to the last one read", cost["seconds"], "s", None),
+        Figure(f"{what}: longest wait for a page", cost["longest"], "s", None),
+        Figure(f"{what}: watches asked for", cost["watches"], "", None),
+        Figure(f"{what}: pages of pods read from etcd and not from the cache", cost["from_etcd"], "", None),
+        Figure(f"{what}: operator's CPU time", cost["cpu"], "s", None),
+        Figure(f"{what}: passes", cost["passes"], "", None),
+        Figure(f"{what}: seconds in which the event loop was late by 0.1 s", cost["late_100ms"], "", None),
+        Figure(f"{what}: seconds in which it was late by 1 s", cost["late_1s"], "", 0),
+        Figure(f"{what}: operator's memory, highest", cost["peak_mib"], "MiB", None),
+        Figure(f"{what}: a new job meanwhile, apply -> all pods exist", cost["new_job"], "s", None),
+        Figure(f"{what}: a new job afterwards", cost["new_job_after"], "s", None),
+    ]
+
+
 FIGURES: dict[str, Callable[[World, int], list[Figure]]] = {
     "few": _few,
     "big": _big,
     "fairness": _fairness,
     "poison": _poison,
     "many": _many,
+    "relist": _relist,
 }
 """What `--figure` takes, in the order in which they are measured."""
