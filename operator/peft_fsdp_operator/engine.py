@@ -28,6 +28,7 @@ from .reconcile import Reconciler
 from .reflector import ChildReflector, Reflector
 from .seen import ChildSeen, NodeSeen, PodSeen, SharedSeen
 from .settings import Settings
+from .urgency import cannot_wait
 
 REST_PER_POD: Final = 0.0002
 
@@ -128,8 +129,13 @@ class Engine:
 
     def _child_changed(self, child: ChildSeen) -> None:
         key = JobKey(child.namespace, child.owner_name)
-        if self.jobs.get(key) is not None:
-            self._queue.mark(key)
+        record = self.jobs.get(key)
+        if record is not None:
+            self._queue.mark(key, self._cannot_wait(key, record, child))
+
+    def _cannot_wait(self, key: JobKey, record: JobRecord, child: ChildSeen) -> bool:
+        is_there = self._mirrors.pods_in(key.namespace).find(child.name, key.namespace) is not None
+        return cannot_wait(record.phase, child, is_there, is_last=not self._pods_of(key, record))
 
     def _nodes_changed(self, names: frozenset[str]) -> None:
         for mirror in self._mirrors.pods.values():

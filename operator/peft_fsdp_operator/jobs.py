@@ -59,6 +59,11 @@ class JobRecord:
         return int(self.raw["metadata"]["generation"])
 
     @property
+    def phase(self) -> str:
+        """As written last, or New."""
+        return _phase(self.raw)
+
+    @property
     def parsed(self) -> PeftFsdpJob | InvalidJob:
         """The job, or what is wrong with it."""
         if self._parsed is None or self._parsed[0] != self.generation:

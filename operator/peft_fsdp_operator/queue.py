@@ -2,8 +2,8 @@
 
 `handlers` and `reflector` mark a job dirty, workers run `process` for it. A job marked while its pass runs gets one
 more pass, however often it was marked. After a pass a key may rest for a moment, so that a thousand events of one large
-job make a few passes over its pods and not a thousand. A failed pass is repeated with exponential back-off and delays
-no other job.
+job make a few passes over its pods and not a thousand; a mark that cannot wait ends the rest. A failed pass is repeated
+with exponential back-off and delays no other job.
 """
 
 import asyncio
@@ -42,6 +42,7 @@ class KeyedQueue(Generic[K]):
         self._since: dict[K, float] = {}
         self._active: set[K] = set()
         self._again: set[K] = set()
+        self._restless: set[K] = set()
         self._failures: dict[K, int] = {}
         self._timers: dict[K, asyncio.TimerHandle] = {}
         self._backing_off: set[K] = set()
@@ -60,12 +61,20 @@ class KeyedQueue(Generic[K]):
             return 0.0
         return asyncio.get_running_loop().time() - self._since[self._waiting[0]]
 
-    def mark(self, key: K) -> None:
-        """The key is dirty. During the back-off after a failure it waits for its turn."""
+    def mark(self, key: K, at_once: bool = False) -> None:
+        """The key is dirty; `at_once`: its rest is over, or left out. During the back-off after a failure it waits for
+        its turn."""
         if key in self._backing_off:
             return
-        if key in self._active or key in self._resting:
+        if key in self._active:
             self._again.add(key)
+            if at_once:
+                self._restless.add(key)
+        elif key in self._resting:
+            self._again.add(key)
+            if at_once:
+                self._resting[key].cancel()
+                self._end_rest(key)
         elif key not in self._since:
             self._since[key] = asyncio.get_running_loop().time()
             self._waiting.append(key)
@@ -76,6 +85,7 @@ class KeyedQueue(Generic[K]):
         self._failures.pop(key, None)
         self._backing_off.discard(key)
         self._again.discard(key)
+        self._restless.discard(key)
         for timers in (self._timers, self._resting):
             if timer := timers.pop(key, None):
                 timer.cancel()
@@ -97,6 +107,7 @@ class KeyedQueue(Generic[K]):
 
     async def _pass(self, key: K) -> None:
         self._active.add(key)
+        self._restless.discard(key)
         if timer := self._timers.pop(key, None):
             timer.cancel()
         try:
@@ -115,7 +126,8 @@ class KeyedQueue(Generic[K]):
         if due == 0:
             self._again.discard(key)
         else:
-            self._resting[key] = loop.call_later(self._rest(key), self._end_rest, key)
+            rest = 0.0 if key in self._restless else self._rest(key)
+            self._resting[key] = loop.call_later(rest, self._end_rest, key)
 
     def _end_rest(self, key: K) -> None:
         self._resting.pop(key, None)

@@ -146,3 +146,46 @@ async def test_a_pass_that_is_due_at_once_does_not_rest():
     async with queue_of(passes, rest=lambda _: 60.0) as queue:
         queue.mark("job")
         await passes.until(5, "job")
+
+
+async def test_a_mark_that_cannot_wait_ends_a_rest():
+    passes = Passes()
+    async with queue_of(passes, rest=lambda _: 60.0) as queue:
+        queue.mark("large")
+        await passes.until(1, "large")
+        await settle()
+        queue.mark("large")
+        await settle()
+        assert passes.log == ["large"]
+        queue.mark("large", at_once=True)
+        await passes.until(2, "large")
+        await settle()
+        queue.mark("large")
+        await settle()
+        assert passes.log == ["large", "large"]
+
+
+async def test_a_pass_during_which_such_a_mark_comes_is_followed_by_one_without_a_rest():
+    passes = Passes()
+    passes.gate.clear()
+    async with queue_of(passes, rest=lambda _: 60.0) as queue:
+        queue.mark("large")
+        await passes.until(1, "large")
+        queue.mark("large", at_once=True)
+        passes.gate.set()
+        await passes.until(2, "large")
+        queue.mark("large")
+        await settle()
+        assert passes.log == ["large", "large"]
+
+
+async def test_no_mark_ends_a_back_off():
+    passes = Passes()
+    passes.answers["a"] = Unavailable(503, "Down", "later")
+    async with queue_of(passes, first_wait=60.0) as queue:
+        queue.mark("a")
+        await passes.until(1, "a")
+        await settle()
+        queue.mark("a", at_once=True)
+        await settle()
+        assert passes.log == ["a"]

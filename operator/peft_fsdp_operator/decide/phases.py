@@ -99,7 +99,7 @@ def restart_headline(status: JobStatus) -> tuple[str, str]:
     failure = status.last_failure
     if failure is None:
         return "Restarting", following
-    return failure.reason, f"attempt {status.attempt} ended: {describe(failure)}; {following}"
+    return failure.reason, f"attempt {status.attempt} ended: {describe(failure).rstrip('.')}; {following}"
 
 
 def pods_to_stop(seen: Observed, now: datetime) -> tuple[PodSeen, ...]:
