@@ -126,8 +126,11 @@ class FaultProxy:
                 return early
         if asked.verb == "watch":
             return await self._stream(request, fault)
-        # A write that has left is done, whether or not the operator lives to hear of it.
-        answer = await asyncio.shield(asyncio.ensure_future(self._forward(request, body, asked, fault)))
+        # A write that has left is done, and what strikes after it does, whether or not the operator still waits for it.
+        return await asyncio.shield(asyncio.ensure_future(self._carry_out(request, body, asked, fault)))
+
+    async def _carry_out(self, request: web.Request, body: bytes, asked: Asked, fault: Fault | None) -> web.Response:
+        answer = await self._forward(request, body, asked, fault)
         if fault is not None and _is_late(fault):
             return await self._strike(request, fault) or answer
         return answer
