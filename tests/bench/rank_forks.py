@@ -137,12 +137,12 @@ def _keep_journal() -> None:
 
 
 def main() -> None:
-    from peft_fsdp_trainer.library_noise import silence_known_noise
+    from peft_fsdp_trainer.quick_imports import quick_imports
 
-    silence_known_noise()
-    import torch
+    with quick_imports():
+        import torch
 
-    import peft_fsdp_trainer.train  # noqa: F401
+        import peft_fsdp_trainer.train  # noqa: F401
     from peft_fsdp_trainer import rank
 
     torch.set_num_threads(1)

@@ -1,7 +1,7 @@
 """Keeps three messages of libraries, which a user can do nothing about, out of the output.
 
-Called by `rank` and `peft-fsdp ask` before they import PEFT, because the first is said while it is imported, and by
-the demo.
+Called by `quick_imports` and `peft-fsdp ask` before they import PEFT, because the first is said while it is imported,
+and by the demo.
 """
 
 import logging

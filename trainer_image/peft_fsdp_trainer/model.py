@@ -91,18 +91,19 @@ def build_skeleton(config: Any, spec: ModelSpec, lora: LoraSpec, dtype: torch.dt
             )
         except (ValueError, ImportError) as error:
             raise Unsupported(f"{spec.source} cannot be trained as asked: {error}") from error
-        causal.config.use_cache = False
-        try:
-            # The loader gives the adapter its values; PEFT would only go through the motions of it.
-            with no_init_weights():
-                peft = get_peft_model(causal, lora_config(lora))
-        except ValueError as error:
-            raise Unsupported(
-                f"lora.targets or lora.modulesToSave do not fit {spec.source}: {error}",
-                hint="The experts of a mixture take no dropout: set lora.dropout to 0, or name the attention's modules."
-                if "dropout" in str(error)
-                else "Name modules that the model has, or use all-linear.",
-            ) from error
+    causal.config.use_cache = False
+    try:
+        # The loader gives the adapter its values; PEFT would only go through the motions of it. On the meta device by
+        # PEFT's own means: with torch's every call of a torch function passes through Python first.
+        with no_init_weights():
+            peft = get_peft_model(causal, lora_config(lora), low_cpu_mem_usage=True)
+    except ValueError as error:
+        raise Unsupported(
+            f"lora.targets or lora.modulesToSave do not fit {spec.source}: {error}",
+            hint="The experts of a mixture take no dropout: set lora.dropout to 0, or name the attention's modules."
+            if "dropout" in str(error)
+            else "Name modules that the model has, or use all-linear.",
+        ) from error
     count = sum(parameter.numel() for parameter in peft.parameters())
     return Skeleton(peft=cast("PeftModel", peft), dtype=dtype, parameter_count=count)
 

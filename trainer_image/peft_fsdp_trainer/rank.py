@@ -17,7 +17,7 @@ from peft_fsdp_api.reasons import REASONS, Reason, exit_code
 from .config_file import read_config
 from .errors import Preempted, TrainerError
 from .failure import describe, write_failure
-from .library_noise import silence_known_noise
+from .quick_imports import quick_imports
 from .rank_environment import RankEnvironment, read_environment
 from .report import Reporter
 from .stop import StopRequest
@@ -52,8 +52,8 @@ def _leave(environment: RankEnvironment, reporter: Reporter) -> None:
 def _train(environment: RankEnvironment, reporter: Reporter, stop: StopRequest) -> None:
     config = read_config(environment.config)
     # torch takes seconds to import; the launcher must see this rank's first report before that.
-    silence_known_noise()
-    from .train import train
+    with quick_imports():
+        from .train import train
 
     # Half a million objects of libraries that stay: each full collection would walk over them, for 0.3 s.
     gc.freeze()

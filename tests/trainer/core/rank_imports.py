@@ -1,7 +1,6 @@
-"""What the fork server of `gang` imports once for all ranks, as quietly as a real rank does."""
+"""What the fork server of `gang` imports once for all ranks, as quietly and as quickly as a real rank does."""
 
-from peft_fsdp_trainer.library_noise import silence_known_noise
+from peft_fsdp_trainer.quick_imports import quick_imports
 
-silence_known_noise()
-
-import peft_fsdp_trainer.train  # noqa: E402, F401
+with quick_imports():
+    import peft_fsdp_trainer.train  # noqa: F401
