@@ -30,20 +30,20 @@ def test_bad_input_fails_once_with_reason_and_hint(runs: Runs, case: str) -> Non
 
 def test_a_missing_claim_is_named(runs: Runs) -> None:
     name = runs.apply(demo_job("no-claim", nodes=1, output={"claim": "not-there"}))
-    failure = runs.wait_for_phase(name, "Failed", timeout=60)["lastFailure"]
+    failure = runs.wait_for_phase(name, "Failed")["lastFailure"]
     assert "not-there" in failure["message"]
 
 
 def test_an_image_that_cannot_be_pulled_is_visible(runs: Runs) -> None:
     name = runs.apply(demo_job("no-image", nodes=1, workers={"image": "127.0.0.1:1/no/such:image"}))
-    waiting = runs.wait(name, lambda status: "waiting" in status, timeout=30)["waiting"]
+    waiting = runs.wait(name, lambda status: "waiting" in status)["waiting"]
     assert waiting["reason"] in ("ErrImagePull", "ImagePullBackOff")
     assert waiting["worker"] == 0
 
 
 def test_pods_that_cannot_be_scheduled_say_so_in_the_words_of_the_scheduler(runs: Runs) -> None:
     name = runs.apply(demo_job("no-node", workers={"nodeSelector": {"no": "node"}}))
-    waiting = runs.wait(name, lambda status: "waiting" in status, timeout=30)["waiting"]
+    waiting = runs.wait(name, lambda status: "waiting" in status)["waiting"]
     assert waiting["reason"] == "Unschedulable"
     assert "nodes are available" in waiting["message"]
     assert "Unschedulable" in runs.kubectl("get", "pfj", name, "-o", "wide")

@@ -60,7 +60,7 @@ def test_a_cut_network_is_a_lost_peer(runs: Runs) -> None:
     # Within the pod's own network: the rules cannot outlive it.
     for chain, side in (("INPUT", "--source"), ("OUTPUT", "--destination")):
         run("nsenter", f"--net=/proc/{launcher}/ns/net", "iptables", "-I", chain, side, address, "-j", "DROP")
-    failure = runs.wait(name, lambda status: bool(status.get("lastFailure")), timeout=60)["lastFailure"]
+    failure = runs.wait(name, lambda status: bool(status.get("lastFailure")))["lastFailure"]
     assert failure["reason"] == "LostPeer"
     ended = runs.wait_for_phase(name, "Succeeded")
     assert ended["restarts"] == {"application": 0, "infrastructure": 1, "preemption": 0}
