@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.apiserver.operator.scrape import free_port
 
-READY_SECONDS = 30
+READY_SECONDS = 120
 
 
 @dataclass(frozen=True)
