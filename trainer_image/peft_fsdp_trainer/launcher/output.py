@@ -20,6 +20,8 @@ DRAIN_SECONDS: Final = 2.0
 DRAIN_POLL_SECONDS: Final = 0.01
 STDOUT: Final = 1
 STDERR: Final = 2
+TURN: Final = threading.Lock()
+"""Held while lines are written: a pipe takes what is longer than 4 KiB in pieces, and all ranks write to one log."""
 
 
 class RankOutput:
@@ -63,8 +65,9 @@ class RankOutput:
     def _pass_on(self, lines: list[bytes], descriptor: int) -> None:
         self._tails[descriptor] += [line.decode(errors="replace").rstrip() for line in lines]
         # What cannot be written is lost: a rank must not end because nobody reads its log, or a disk is full of it.
-        with contextlib.suppress(OSError):
-            _write(descriptor, b"".join(self._prefix + line for line in lines))
+        with contextlib.suppress(OSError), TURN:
+            for line in lines:  # one by one, so that the launcher's own lines come between them and not into them
+                _write(descriptor, self._prefix + line)
 
 
 def _write(descriptor: int, content: bytes) -> None:
