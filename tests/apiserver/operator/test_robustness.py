@@ -183,7 +183,8 @@ async def test_what_was_deleted_is_not_asked_for_again(alone):
     alone.cluster.seen = asked.append
     await children.remove_shared(job)
     await children.remove_shared(job)
-    assert [(request.verb, request.resource) for request in asked] == [("delete", "services"), ("delete", "configmaps")]
+    asked_for = sorted((request.verb, request.resource) for request in asked)
+    assert asked_for == [("delete", "configmaps"), ("delete", "services")]
     assert await alone.shared_versions() == []
 
 
