@@ -69,17 +69,17 @@ verify: install  ## fail if a generated file is not what its source makes
 .PHONY: test test-slow test-apiserver test-cluster
 test: check verify test-slow test-apiserver test-cluster  ## everything that can be tested on this machine
 
-# Side by side, because they mostly wait: for pods, for the API server, for ranks (tests/conftest.py).
-SIDE_BY_SIDE := --dist loadgroup --no-loadscope-reorder --durations 10
+# Tests that mostly wait, for pods or for the API server, go side by side (tests/conftest.py). Ranks fill two cores alone.
+SIDE_BY_SIDE := -n 2 --dist loadgroup --no-loadscope-reorder
 
 test-slow: install
-	$(PYTEST) -m "slow and not apiserver and not cluster and not gpu" -n 2 $(SIDE_BY_SIDE)
+	$(PYTEST) -m "slow and not apiserver and not cluster and not gpu" --durations 10
 
 test-apiserver: install tools
-	$(PYTEST) -m apiserver -n 3 $(SIDE_BY_SIDE)
+	$(PYTEST) -m apiserver $(SIDE_BY_SIDE) --durations 10
 
 test-cluster: install tools images
-	$(PYTEST) -m cluster -n 2 $(SIDE_BY_SIDE)
+	$(PYTEST) -m cluster $(SIDE_BY_SIDE) --durations 10
 
 .PHONY: faults
 faults: install tools  ## every fault at every write of a job's life, and 1,000 random lives (docs/faults.md)

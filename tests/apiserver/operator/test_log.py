@@ -27,6 +27,7 @@ async def test_at_debug_the_log_tells_each_decision_and_no_secret(alone, api_ser
             await alone.submit("odd", workers={"nodes": 1, "gpusPerNode": 0, "env": [private, refused]})
             await alone.submit(workers={"nodes": 2, "gpusPerNode": 8, "env": [private]})
             await alone.until_pods("tune-1-0", "tune-1-1")
+            await alone.until_phase("Starting")
             for pod in await alone.pods():
                 await alone.run_pod(pod, ip)
             await alone.until_phase("Running")
