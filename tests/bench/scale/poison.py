@@ -36,11 +36,12 @@ def poisoned(world: World, jobs: int) -> dict[str, dict[str, float]]:
 
 def _compare(world: World, operator: OperatorProcess, jobs: int, name: str, poison: Poison) -> dict[str, float]:
     without, with_it = [], []
+    prefix = name.lower().replace(" ", "-")
     for repeat in range(REPEATS):
-        without.append(_p99(world, operator, jobs, f"{name}-without-{repeat}"))
+        without.append(_p99(world, operator, jobs, f"{prefix}-without-{repeat}"))
         with poison(world):
             time.sleep(2)  # the operator has met the bad job
-            with_it.append(_p99(world, operator, jobs, f"{name}-with-{repeat}"))
+            with_it.append(_p99(world, operator, jobs, f"{prefix}-with-{repeat}"))
     before, after = statistics.median(without), statistics.median(with_it)
     return {"without": before, "with": after, "ratio": after / before}
 
