@@ -4,13 +4,8 @@ A large gang that starts or stops makes events by the hundred, and a pass looks 
 for a moment. What ends an attempt, or the wait for the next one, is not: peers of a failed rank burn GPU time.
 """
 
-from typing import Final
-
-from peft_fsdp_api.status import Phase
-
+from .decide.phases import ACTIVE
 from .seen import ChildSeen, PodSeen
-
-GOES_ON: Final = (Phase.PENDING, Phase.STARTING, Phase.RUNNING)
 
 
 def cannot_wait(phase: str, child: ChildSeen, is_there: bool, is_last: bool) -> bool:
@@ -21,6 +16,6 @@ def cannot_wait(phase: str, child: ChildSeen, is_there: bool, is_last: bool) -> 
     """
     if not isinstance(child, PodSeen):
         return False
-    if phase not in GOES_ON:
+    if phase not in ACTIVE:
         return is_last
     return not is_there or child.is_stopping or (child.has_ended and not child.has_succeeded)
