@@ -12,8 +12,6 @@ from xdist.scheduler import LoadScopeScheduling
 
 HERE = Path(__file__).parent
 GROUPS = {
-    "trainer/launcher/test_run_command.py": "run command",
-    "trainer/core/test_interruptions.py": "interruptions",
     "faults/test_outage.py": "outage",
     "faults/test_write_points.py": "write points",
     "apiserver/operator/test_soak.py": "soak",
