@@ -124,7 +124,7 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
         Budget.NONE,
         "Set quantization.storageDtype to float32, leave quantization out, or use another trainer image; report it.",
     ),
-    Reason.NODE_LOST: ReasonFacts(None, Budget.INFRASTRUCTURE, "The node is gone or unreachable."),
+    Reason.NODE_LOST: ReasonFacts(None, Budget.INFRASTRUCTURE, "The node is gone, unreachable, or was restarted."),
     Reason.POD_DELETED: ReasonFacts(None, Budget.INFRASTRUCTURE, "Somebody or something deleted the pod."),
     Reason.DISRUPTED: ReasonFacts(
         None, Budget.PREEMPTION, "The cluster took the pod away (preemption, eviction, drain)."

@@ -64,7 +64,7 @@ def see_pod(raw: Raw) -> PodSeen | None:
         trainer_running="running" in (trainer.get("state") or {}),
         is_unready=unready is not None,
         unready_since=unready.get("lastTransitionTime") if unready else None,
-        trainer_end=_end(trainer),
+        trainer_end=_trainer_end(trainer, status.get("phase")),
         init_failure=_init_failure(status.get("initContainerStatuses") or []),
         others_running=any("running" in (entry.get("state") or {}) for entry in containers.values()),
     )
@@ -215,8 +215,14 @@ def _waiting(containers: Iterable[Raw]) -> Words | None:
     return None
 
 
-def _end(container: Raw) -> ContainerEnd | None:
-    ended = (container.get("state") or {}).get("terminated")
+def _trainer_end(trainer: Raw, phase: str | None) -> ContainerEnd | None:
+    """How the trainer ended. A kubelet that comes back to a pod without containers says at first that they wait to be
+    made, and that their last state is an end."""
+    return _end(trainer) or (_end(trainer, "lastState") if phase == "Failed" else None)
+
+
+def _end(container: Raw, state: str = "state") -> ContainerEnd | None:
+    ended = (container.get(state) or {}).get("terminated")
     if not ended:
         return None
     return ContainerEnd(

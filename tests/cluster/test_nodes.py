@@ -49,9 +49,22 @@ def test_a_drained_and_then_a_dead_node_cost_one_attempt_each(
     start_node(one_machine.name, second_node)
 
     ended = runs.wait_for_phase(name, "Succeeded", timeout=MINUTES)
-    assert ended["restarts"] == {"application": 0, "infrastructure": 1, "preemption": 1}
+    assert ended["restarts"] == {"application": 0, "infrastructure": 1, "preemption": 1}, ended["failures"]
     assert ended["progress"]["step"] == STEPS
     assert "resumed from" in runs.kubectl("logs", f"{name}-3-0")
+
+
+def test_a_restarted_node_is_a_lost_node(runs: Runs, one_machine: Cluster, second_node: str) -> None:
+    name = runs.apply(
+        demo_job("reboot", steps=STEPS, workers={"nodeSelector": {}, "affinity": _one_per_node("reboot")})
+    )
+    runs.running_pods(name)
+    stop_node(one_machine.name, second_node)
+    start_node(one_machine.name, second_node)
+    lost = runs.wait(name, lambda status: bool(status.get("lastFailure")))["lastFailure"]
+    assert (lost["reason"], lost["node"]) == ("NodeLost", second_node), lost
+    ended = runs.wait_for_phase(name, "Succeeded", timeout=MINUTES)
+    assert ended["restarts"] == {"application": 0, "infrastructure": 1, "preemption": 0}, ended["failures"]
 
 
 def _one_per_node(job: str) -> dict[str, object]:

@@ -44,6 +44,13 @@ def test_the_trainer_is_told_from_its_sidecars():
     assert (pod.has_succeeded, pod.others_running, pod.holds_resources) == (True, True, True)
 
 
+def test_the_end_of_a_container_that_its_kubelet_cannot_find_is_its_last_state():
+    gone = {"exitCode": 137, "reason": "ContainerStatusUnknown", "message": "could not be located"}
+    entry = {**trainer({"waiting": {"reason": "ContainerCreating"}}), "lastState": {"terminated": gone}}
+    assert see_pod(raw(phase="Failed", containerStatuses=[entry])).trainer_end.reason == "ContainerStatusUnknown"
+    assert see_pod(raw(phase="Pending", containerStatuses=[entry])).trainer_end is None
+
+
 @pytest.mark.parametrize(
     ("reason", "told"), [("ContainerCreating", None), ("PodInitializing", None), ("ImagePullBackOff", "no such tag")]
 )

@@ -46,6 +46,9 @@ SIGKILL, SIGTERM = 137, 143
 SAME_TIME: Final = timedelta(seconds=2)
 """Two moments this close may lie the other way round: kubelets give whole seconds, container runtimes notice an end up
 to a second late, and every node has a clock of its own."""
+UNSEEN_ENDS: Final = frozenset({"Unknown", "ContainerStatusUnknown"})
+"""What a container runtime and a kubelet say of a container that was gone when they came back. Its exit code (255, 137)
+is theirs, not the container's."""
 KERNEL_OOM: Final = "OOMKilled"
 KERNEL_OOM_HINT: Final = (
     "Raise workers.resources.limits.memory (it includes /dev/shm), or lower training.batchSize and dataset.maxLength."
@@ -145,6 +148,9 @@ def _exited(pod: PodSeen, end: ContainerEnd, now: datetime) -> Candidate:
         return _told(pod, end, outcome, now)
     if _was_told_to_stop(pod, end):
         return _candidate(Weight.DELETED, pod, Reason.POD_DELETED, "the pod was deleted", now, end)
+    if end.reason in UNSEEN_ENDS:
+        said = f"the node was restarted, and the container was gone afterwards ({end.reason})"
+        return _candidate(Weight.NODE_LOST, pod, Reason.NODE_LOST, said, now, end)
     if end.exit_code == SIGTERM:
         return _candidate(Weight.STOPPED, pod, Reason.PREEMPTED, "the container was asked to stop", now, end)
     reason = EXIT_CODES.get(end.exit_code, Reason.APPLICATION_ERROR)

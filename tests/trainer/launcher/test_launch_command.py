@@ -1,8 +1,12 @@
 """`peft-fsdp launch` as the image starts it: configuration, termination message, exit code."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -100,3 +104,47 @@ def test_defaults_are_the_contract(capsys: pytest.CaptureFixture[str]) -> None:
     assert str(options.config) == names.CONFIG_PATH
     assert str(options.termination_message) == names.TERMINATION_MESSAGE_PATH
     assert options.grace_period < names.TERMINATION_GRACE_SECONDS
+
+
+def test_a_request_to_stop_that_comes_while_the_modules_load_is_heeded(tmp_path: Path) -> None:
+    """As the first process of a container, which a signal without a handler does not reach."""
+    (tmp_path / "config.json").write_text(json.dumps(make_config(tmp_path).to_wire()))
+    message = tmp_path / "termination-log"
+    files = ["--config", str(tmp_path / "config.json"), "--termination-message", str(message)]
+    command = [sys.executable, "-m", "peft_fsdp_trainer", "launch", *files, "--port", str(free_port())]
+    waits_for_ever = ENVIRONMENT | {"NNODES": "2", "NODE_RANK": "1", "WORLD_SIZE": "4", "MASTER_PORT": str(free_port())}
+    with subprocess.Popen(["unshare", "--pid", "--fork", "--kill-child", *command], env=waits_for_ever) as container:
+        try:
+            first = _first_process(container.pid)
+            _wait_until(lambda: _runs(first, sys.executable) and _blocks(first, signal.SIGTERM))
+            os.kill(first, signal.SIGTERM)
+            assert container.wait(60) == exit_code(Reason.PREEMPTED)
+        finally:
+            container.kill()
+    outcome = parse_outcome(message.read_text())
+    assert outcome is not None
+    assert "stopped while waiting for worker 0" in outcome.message
+
+
+def _first_process(unshare: int) -> int:
+    """The child of `unshare`, once there is one."""
+    children = Path(f"/proc/{unshare}/task/{unshare}/children")
+    _wait_until(lambda: bool(children.read_text()))
+    return int(children.read_text())
+
+
+def _wait_until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+def _runs(pid: int, program: str) -> bool:
+    return Path(f"/proc/{pid}/cmdline").read_text().startswith(program)
+
+
+def _blocks(pid: int, number: signal.Signals) -> bool:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    mask = next(line.split()[1] for line in lines if line.startswith("SigBlk:"))
+    return bool(int(mask, 16) >> (number - 1) & 1)
