@@ -2,7 +2,7 @@
 
 A group stays in one process, and groups begin in the order below. A file is a group, so that what its fixtures make is
 made once; where many files use one control plane, the folder is one. Tests with real pods have a namespace each, and go
-one by one to whoever is free.
+one by one to whoever is free; those that need a second node take turns with it.
 """
 
 from pathlib import Path
@@ -21,6 +21,7 @@ GROUPS = {
     "apiserver/test_chart": "chart",
     "apiserver/": "contract",
     "specs/": "contract",
+    "cluster/test_nodes.py": "second node",
     "cluster/": "",
 }
 """By the beginning of the path, what takes long first; the first that fits counts."""
