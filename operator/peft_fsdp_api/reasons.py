@@ -130,7 +130,7 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
         None, Budget.PREEMPTION, "The cluster took the pod away (preemption, eviction, drain)."
     ),
     Reason.KUBELET_REJECTED: ReasonFacts(
-        None, Budget.INFRASTRUCTURE, "The kubelet refused the pod; its message says why."
+        None, Budget.INFRASTRUCTURE, "The node refused the pod or could not start its container; the message says why."
     ),
     Reason.START_DEADLINE_EXCEEDED: ReasonFacts(
         None,

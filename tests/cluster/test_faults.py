@@ -39,6 +39,23 @@ def test_a_container_that_dies_before_the_launcher_is_quoted_from_its_log(runs: 
     assert "No module named 'encodings'" in failure["message"]
 
 
+def test_a_container_that_cannot_be_started_is_charged_to_the_node(runs: Runs) -> None:
+    """A path that no container runtime mounts anything on stands for a driver that refuses."""
+    odd = {"volumes": [{"name": "odd", "emptyDir": {}}], "volumeMounts": [{"name": "odd", "mountPath": "/proc/odd"}]}
+    name = runs.apply(demo_job("unstarted", nodes=1, workers=odd, restart={"infrastructure": {"limit": 0}}))
+    failure = runs.wait_for_phase(name, "Failed")["lastFailure"]
+    assert (failure["reason"], failure["exitCode"]) == ("KubeletRejected", 128)
+    assert "/proc/odd" in failure["message"]
+
+
+def test_an_image_without_our_program_is_an_error_of_the_application(runs: Runs) -> None:
+    nowhere = {"env": [{"name": "PATH", "value": "/not-there"}]}
+    name = runs.apply(demo_job("foreign", nodes=1, workers=nowhere, restart={"application": {"limit": 0}}))
+    failure = runs.wait_for_phase(name, "Failed")["lastFailure"]
+    assert (failure["reason"], failure["exitCode"]) == ("ApplicationError", 128)
+    assert "peft-fsdp" in failure["message"]
+
+
 def test_memory_over_the_limit_is_named_and_not_retried(runs: Runs) -> None:
     limits = {"resources": {"requests": {"memory": "64Mi"}, "limits": {"memory": "200Mi"}}}
     name = runs.apply(demo_job("hungry", nodes=1, workers=limits))

@@ -39,6 +39,8 @@ def cause(*pods, missing=None):
         ([failed(0, R.DATASET_INVALID, 5), running(1, disruption=PREEMPTED)], R.DISRUPTED, 1),
         ([failed(0, R.LOST_PEER, 5), ended(1, 255, "", "Unknown", 60)], R.NODE_LOST, 1),
         ([failed(0, R.LOST_PEER, 5), ended(1, 137, "not there", "ContainerStatusUnknown", 60)], R.NODE_LOST, 1),
+        ([failed(0, R.APPLICATION_ERROR, 5), ended(1, 128, "no GPU", "StartError", 9)], R.KUBELET_REJECTED, 1),
+        ([ended(0, 128, 'exec: "peft-fsdp": not found', "StartError")], R.APPLICATION_ERROR, 0),
         ([ended(0, 1, "boom")], R.APPLICATION_ERROR, 0),
         ([ended(0, 66)], R.DATASET_INVALID, 0),
         ([ended(0, 99, "who knows")], R.APPLICATION_ERROR, 0),

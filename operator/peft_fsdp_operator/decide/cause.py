@@ -49,6 +49,11 @@ to a second late, and every node has a clock of its own."""
 UNSEEN_ENDS: Final = frozenset({"Unknown", "ContainerStatusUnknown"})
 """What a container runtime and a kubelet say of a container that was gone when they came back. Its exit code (255, 137)
 is theirs, not the container's."""
+NEVER_STARTED: Final = "StartError"
+"""The container runtime could not start the container, on GPU nodes mostly for a broken driver; exit code 128 is its
+word too."""
+LACKS_PROGRAM: Final = "exec: "
+"""It stands in the runtime's words where the image lacks the program, which no other node will find either."""
 KERNEL_OOM: Final = "OOMKilled"
 KERNEL_OOM_HINT: Final = (
     "Raise workers.resources.limits.memory (it includes /dev/shm), or lower training.batchSize and dataset.maxLength."
@@ -151,6 +156,9 @@ def _exited(pod: PodSeen, end: ContainerEnd, now: datetime) -> Candidate:
     if end.reason in UNSEEN_ENDS:
         said = f"the node was restarted, and the container was gone afterwards ({end.reason})"
         return _candidate(Weight.NODE_LOST, pod, Reason.NODE_LOST, said, now, end)
+    if end.reason == NEVER_STARTED and LACKS_PROGRAM not in end.message:
+        said = f"the container could not be started: {end.message}"
+        return _candidate(Weight.REJECTED, pod, Reason.KUBELET_REJECTED, said, now, end)
     if end.exit_code == SIGTERM:
         return _candidate(Weight.STOPPED, pod, Reason.PREEMPTED, "the container was asked to stop", now, end)
     reason = EXIT_CODES.get(end.exit_code, Reason.APPLICATION_ERROR)
