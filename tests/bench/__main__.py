@@ -2,6 +2,8 @@
 
 import argparse
 import asyncio
+import signal
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +32,8 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=scale.MANY, help="of scale: how many are many")
     parser.add_argument("--minutes", type=float, default=30, help="of soak")
     options = parser.parse_args()
+    # Or a bench that is stopped leaves its control plane and its operator behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     parts = options.part or PARTS
     plain: dict[str, Callable[[], list[Figure]]] = {
         "operator": measure_operator,
