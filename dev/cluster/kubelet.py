@@ -83,5 +83,7 @@ def _configuration(node: Node, record: Record) -> dict[str, object]:
         "nodeLeaseDurationSeconds": 8,
         # The machine is shared with builds and tests: only a disk or memory that is really full evicts pods.
         "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
+        # A disk that was full for a moment, while an image was built, keeps pods away for this long, not for 5 minutes.
+        "evictionPressureTransitionPeriod": "10s",
         "imageGCHighThresholdPercent": 100,
     }

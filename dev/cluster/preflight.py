@@ -9,9 +9,14 @@ from pathlib import Path
 
 from dev.cluster.errors import ClusterError
 from dev.cluster.layout import cache_dir
+from dev.cluster.progress import say
 from dev.cluster.versions import required_go
 
+_FIRST_BUILD_GIB = 40
+"""Go's caches, the packages, the images in three places, and what buildah needs in between. Below it the node may run
+out of disk on the way, and says so."""
 _FREE_DISK_GIB = 20
+_FREE_DISK_LATER_GIB = 5
 _PYTHON = (3, 11)
 
 
@@ -26,7 +31,12 @@ def check_go() -> None:
 
 def check_full() -> None:
     """For a cluster with a node, before anything is installed, built or started."""
-    _raise([*_system_problems(), *_root_problems(), *disk_problems(_FREE_DISK_GIB)])
+    built = (cache_dir() / "registry").exists()
+    needed = _FREE_DISK_LATER_GIB if built else _FREE_DISK_GIB
+    _raise([*_system_problems(), *_root_problems(), *disk_problems(needed)])
+    if not built:
+        for problem in disk_problems(_FIRST_BUILD_GIB):
+            say(f"warning: for a first build {problem}")
 
 
 def go_problems() -> list[str]:

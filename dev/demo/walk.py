@@ -21,13 +21,22 @@ MINUTES = 15
 
 
 def install_chart(target: Target, *extra: str) -> None:
-    """`helm upgrade --install` of the operator with the images of the target."""
-    target.run_helm(
-        "upgrade", "--install", RELEASE, str(CHART), "--namespace", SYSTEM_NAMESPACE, "--create-namespace",
-        "--set-string", f"image.reference={target.operator_image}",
-        "--set-string", f"trainerImage={target.trainer_image}",
-        "--wait", "--timeout", "5m", *extra,
-    )  # fmt: skip
+    """`helm upgrade --install` of the operator with the images of the target.
+
+    Raises DemoError with what helm said, and with what the cluster says of the operator's pods: helm only knows that
+    they are not ready.
+    """
+    try:
+        target.run_helm(
+            "upgrade", "--install", RELEASE, str(CHART), "--namespace", SYSTEM_NAMESPACE, "--create-namespace",
+            "--set-string", f"image.reference={target.operator_image}",
+            "--set-string", f"trainerImage={target.trainer_image}",
+            "--wait", "--timeout", "5m", *extra,
+        )  # fmt: skip
+    except DemoError as error:
+        pods = target.run("-n", SYSTEM_NAMESPACE, "get", "pods", check=False)
+        events = target.run("-n", SYSTEM_NAMESPACE, "events", "--types=Warning", check=False)
+        raise DemoError(f"{error}\n{pods}{events}") from error
 
 
 def uninstall_chart(target: Access) -> None:

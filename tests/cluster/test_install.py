@@ -2,7 +2,7 @@
 
 import pytest
 
-from dev.demo.target import Target
+from dev.demo.target import DemoError, Target
 from dev.demo.walk import RELEASE, SYSTEM_NAMESPACE, install_chart, uninstall_chart
 from tests.cluster.jobs import demo_job
 from tests.cluster.runs import Runs
@@ -23,6 +23,15 @@ def test_an_upgrade_restarts_no_gang(runs: Runs) -> None:
     ended = runs.wait_for_phase(name, "Succeeded")
     assert [pod["metadata"]["uid"] for pod in runs.pods(name)] == before
     assert ended["attempt"] == 1
+
+
+@pytest.mark.alone
+def test_an_install_that_does_not_get_ready_says_what_its_pods_wait_for(runs: Runs) -> None:
+    try:
+        with pytest.raises(DemoError, match=r"(?s)deadline exceeded.*ImagePull"):
+            install_chart(runs.target, "--set-string", "image.reference=127.0.0.1:1/nowhere:1", "--timeout", "10s")
+    finally:
+        install_chart(runs.target)
 
 
 @pytest.mark.alone
