@@ -85,6 +85,7 @@ def test_a_launcher_that_is_gone(inputs: Path, tmp_path: Path, attempts: list[At
     outcome = nodes[1 - victim].finish()
     assert (outcome.reason, outcome.rank) == (Reason.LOST_PEER, None)
     assert outcome.message.startswith(f"worker {victim} is gone: ")
+    assert not outcome.traceback, "what torch said of it tells nobody anything"
     assert outcome.hint == REASONS[Reason.LOST_PEER].hint
 
 

@@ -88,8 +88,8 @@ class Peers:
             message = self._unconnected()  # its ranks broke off before it counts as lost
         if not message:
             return outcome
-        hint = REASONS[Reason.LOST_PEER].hint
-        return outcome.model_copy(update={"reason": Reason.LOST_PEER, "message": message, "hint": hint, "rank": None})
+        told = {"reason": Reason.LOST_PEER, "message": message, "hint": REASONS[Reason.LOST_PEER].hint}
+        return outcome.model_copy(update=told | {"rank": None, "traceback": ""})
 
     def _unconnected(self) -> str:
         """Whose launcher was heard before and has no connection now."""
