@@ -81,8 +81,8 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
     Reason.OUT_OF_MEMORY: ReasonFacts(
         69,
         Budget.NONE,
-        "Lower training.batchSize or dataset.maxLength, raise training.gradientAccumulation, turn on "
-        "fsdp.activationCheckpointing or fsdp.cpuOffload, or use more GPUs.",
+        "Lower training.batchSize and raise training.gradientAccumulation as much, or lower dataset.maxLength; then "
+        "quantization (nf4), fsdp.activationOffload, fsdp.cpuOffload, or more GPUs.",
     ),
     Reason.LOSS_NOT_FINITE: ReasonFacts(
         70,
@@ -104,9 +104,16 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
         Budget.INFRASTRUCTURE,
         "Worker 0 was not reachable: look at DNS and NetworkPolicies of the namespace.",
     ),
-    Reason.LOST_PEER: ReasonFacts(74, Budget.INFRASTRUCTURE, "Another worker went away; its own failure is the cause."),
+    Reason.LOST_PEER: ReasonFacts(
+        74,
+        Budget.INFRASTRUCTURE,
+        "Another worker went away: the cause is the end of its pod, or its node, or the network between the two.",
+    ),
     Reason.COLLECTIVE_TIMEOUT: ReasonFacts(
-        75, Budget.INFRASTRUCTURE, "A rank stopped answering; look at the network between the named nodes."
+        75,
+        Budget.INFRASTRUCTURE,
+        "A rank stopped answering: look at the pod and node (GPU, disk) of the one that stood still, then at the "
+        "network between the nodes.",
     ),
     Reason.NO_PROGRESS: ReasonFacts(
         None,

@@ -4,29 +4,23 @@ A real launcher with two real ranks trains a tiny model with packing; after each
 hold is in `_Verifier`; the same code runs with few kills as a slow test.
 """
 
-import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from peft_fsdp_api.outcome import Outcome, parse_outcome
 from peft_fsdp_api.reasons import Reason
-from tests.bench.rank_forks import RELAY, fork_server, journal
+from tests.bench.attempts import RANKS, Attempt, Job
+from tests.bench.rank_forks import fork_server
 from tests.bench.report import Figure
-from tests.trainer.launcher.conftest import DRIVER, free_port
 
 KILLS = 50
 SEED = 4
-RANKS = 2
 STEPS = 30
 EVERY = 2
 KEEP = 3
@@ -45,78 +39,6 @@ class Tally:
     resumed: int = 0
     half_written: int = 0
     largest_difference: float = 0.0
-
-
-@dataclass
-class Attempt:
-    """One launcher with its ranks, and what it left behind."""
-
-    folder: Path
-    process: subprocess.Popen[bytes]
-    started: float
-    killed: str = ""
-
-    @property
-    def output(self) -> str:
-        return (self.folder / "output.log").read_text(errors="replace")
-
-    @property
-    def outcome(self) -> Outcome | None:
-        message = self.folder / "termination-log"
-        return parse_outcome(message.read_text()) if message.exists() else None
-
-    def steps(self, rank: int) -> list[dict[str, Any]]:
-        """What a rank noted, in order. A line that the kill cut off is no step that was done."""
-        path = journal(self.folder, rank)
-        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-        return [json.loads(line) for line in lines if line.endswith("\n")]
-
-    def pid(self, whom: str) -> int | None:
-        if whom == "the launcher":
-            return self.process.pid
-        file = self.folder / f"pid-{whom.removeprefix('rank ')}"
-        text = file.read_text() if file.exists() else ""
-        return int(text) if text else None
-
-
-@dataclass
-class Job:
-    """One job in a folder, attempt after attempt."""
-
-    folder: Path
-    config: Path
-    checkpoints: Path
-    attempts: int = 0
-
-    def start(self) -> Attempt:
-        self.attempts += 1
-        folder = self.folder / f"attempt-{self.attempts}"
-        folder.mkdir()
-        settings = {
-            "placement": {
-                "attempt": self.attempts, "node_rank": 0, "nodes": 1, "ranks_per_node": RANKS,
-                "master_addr": "127.0.0.1", "master_port": free_port(),
-            },
-            "config": str(self.config), "run_dir": str(folder), "port": free_port(), "limits": {},
-            "program": RELAY.read_text(), "termination_message": str(folder / "termination-log"),
-        }  # fmt: skip
-        (folder / "settings.json").write_text(json.dumps(settings))
-        with (folder / "output.log").open("wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, str(DRIVER), str(folder / "settings.json")], stdout=output, stderr=output
-            )
-        return Attempt(folder, process, time.monotonic())
-
-    def committed(self) -> list[int]:
-        return sorted(_step(marker.parent) for marker in self.checkpoints.glob("step-*/committed.json"))
-
-    def uncommitted(self) -> list[int]:
-        """Steps whose checkpoint was begun and is not, or not yet, complete."""
-        return [_step(begun) for begun in self.checkpoints.glob(".step-*.partial-*")]
-
-
-def _step(folder: Path) -> int:
-    return int(folder.name.lstrip(".").removeprefix("step-").partition(".")[0])
 
 
 class _Verifier:

@@ -5,6 +5,7 @@ journal, which outlives a `kill -9`. A rank dies with its relay, as it would die
 """
 
 import hashlib
+import importlib
 import json
 import os
 import selectors
@@ -23,6 +24,8 @@ POLL_SECONDS = 0.01
 READY = "ready"
 SOCKET = "RANK_FORKS_SOCKET"
 """Environment variable in which `rank_relay` finds the server."""
+BEFORE = "RANK_FORKS_BEFORE"
+"""Environment variable of a rank: `module:function`, which is called in it before it runs."""
 
 
 @contextmanager
@@ -148,6 +151,9 @@ def main() -> None:
     torch.set_num_threads(1)
     serve(Path(sys.argv[1]))
     _keep_journal()
+    if before := os.environ.get(BEFORE):
+        module, function = before.split(":")
+        getattr(importlib.import_module(module), function)()
     rank._exit(rank.main())
 
 

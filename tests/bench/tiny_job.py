@@ -1,4 +1,4 @@
-"""A job that trains in seconds, for `kills`: a random Llama of two layers on short texts, packed, with dropout."""
+"""A job that trains in seconds: a random Llama of two layers on short texts, packed, with dropout."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +9,8 @@ from transformers import AutoModelForCausalLM
 
 from peft_fsdp_api.job import parse_job
 from peft_fsdp_api.trainer_config import TrainerPaths, trainer_config
-from tests.bench.kills import EVERY, KEEP, RANKS, STEPS, Job
+from tests.bench.attempts import RANKS, Job
+from tests.bench.kills import EVERY, KEEP, STEPS
 from tests.trainer.core.conftest import make_base_model, write_documents
 
 

@@ -20,6 +20,10 @@ from .errors import RendezvousFailed, TrainerError, Unsupported
 # Rank 0 may download or tokenize for a long time while the others wait in a collective.
 COLLECTIVE_TIMEOUT: Final = timedelta(minutes=30)
 
+PORT_TAKEN_HINT: Final = (
+    "Another program listens on this port beside rank 0, such as a sidecar of its pod: take it away."
+)
+
 T = TypeVar("T")
 
 
@@ -91,7 +95,8 @@ def join_ranks(device_type: str, timeout: timedelta = COLLECTIVE_TIMEOUT) -> Ran
         dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=timeout)
     except (dist.DistNetworkError, dist.DistStoreError) as error:
         where = f"{os.environ.get(ENV_MASTER_ADDR)}:{os.environ.get(ENV_MASTER_PORT)}"
-        raise RendezvousFailed(f"the ranks did not meet at {where}: {error}") from error
+        hint = PORT_TAKEN_HINT if "EADDRINUSE" in str(error) else None
+        raise RendezvousFailed(f"the ranks did not meet at {where}: {error}", hint=hint) from error
     background = dist.new_group(backend="gloo", timeout=timeout)
     assert isinstance(background, dist.ProcessGroup)
     return Ranks(

@@ -24,12 +24,17 @@ MESSAGE_LENGTH: Final = 1000
 
 _OUT_OF_MEMORY: Final = re.compile(
     r"CUDA out of memory|CUBLAS_STATUS_ALLOC_FAILED|DefaultCPUAllocator: (can't|not enough)|Cannot allocate memory"
-    r"|std::bad_alloc"
+    # What the allocator did not ask for: torch says "CUDA error: out of memory", NCCL "Cuda failure 2 'out of memory'".
+    r"|std::bad_alloc|CUDA error: out of memory|Cuda failure (\d+ )?'out of memory'|Failed to CUDA (c|m)alloc"
 )
-_DEVICE: Final = re.compile("CUDA|CUBLAS")
+_DEVICE: Final = re.compile("CUDA|CUBLAS|Cuda")
 HOST_MEMORY_HINT: Final = (
     "The pod's memory limit was reached, not the GPU's: raise workers.resources.limits.memory, or lower "
     "workers.sharedMemory, dataset.maxLength or the number of processes."
+)
+LOADING_HINT: Final = (
+    "The base itself does not fit: use quantization (nf4), fsdp.sharding full, fsdp.cpuOffload, or more GPUs; the size "
+    "of a batch changes nothing."
 )
 _DISK_FULL: Final = re.compile(r"No space left on device|Disk quota exceeded")
 # gloo says "Timed out waiting 1800000ms for recv operation to complete"; NCCL's watchdog, before it aborts the
@@ -80,13 +85,12 @@ def describe(error: BaseException, rank: int, stage: Stage, step: int | None) ->
         )
     summary = "".join(traceback.format_exception_only(error)).strip()
     reason = classify(error, stage)
-    on_host = reason is Reason.OUT_OF_MEMORY and not _DEVICE.search(summary)
     return RankFailure(
         rank=rank,
         time=now,
         reason=reason,
         message=summary[:MESSAGE_LENGTH],
-        hint=HOST_MEMORY_HINT if on_host else None,
+        hint=_memory_hint(summary, stage) if reason is Reason.OUT_OF_MEMORY else None,
         traceback=last_lines("".join(traceback.format_exception(error))),
         step=step,
     )
@@ -101,14 +105,24 @@ def classify(error: BaseException, stage: Stage) -> Reason:
     return Reason.APPLICATION_ERROR
 
 
-def reason_in_log(tail: str) -> Reason:
-    """The reason that the last output of a process without a failure file speaks of (NCCL aborts leave none)."""
-    return _reason_in_text(tail)
+def reason_in_log(tail: str) -> tuple[Reason, str]:
+    """The reason that the last output of a process without a failure file speaks of (NCCL aborts leave none), and the
+    last line that does."""
+    reason = _reason_in_text(tail)
+    spoken = [line for line in tail.splitlines() if _reason_in_text(line) is reason is not Reason.APPLICATION_ERROR]
+    return reason, spoken[-1].strip()[:MESSAGE_LENGTH] if spoken else ""
 
 
 def last_lines(text: str) -> str:
     """The end of a traceback, as much as a person reads."""
     return "\n".join(text.strip().splitlines()[-TRACEBACK_LINES:])
+
+
+def _memory_hint(summary: str, stage: Stage) -> str | None:
+    """None leaves it at the general hint, which is for a step that needs too much of a GPU."""
+    if not _DEVICE.search(summary):
+        return HOST_MEMORY_HINT
+    return LOADING_HINT if stage is Stage.LOAD else None
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -136,7 +150,7 @@ def _classify_one(error: BaseException, stage: Stage) -> Reason:
         return Reason.OUT_OF_MEMORY
     if (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)) or _DISK_FULL.search(str(error)):
         return Reason.DISK_FULL
-    if names & _NETWORK_ERRORS or type(error) is RuntimeError:
+    if names & _NETWORK_ERRORS or type(error) is RuntimeError or "AcceleratorError" in names:
         reason = _reason_in_text(str(error))
         if reason is Reason.APPLICATION_ERROR and names & _NETWORK_ERRORS:
             reason = Reason.LOST_PEER

@@ -16,6 +16,10 @@ from peft_fsdp_api.spec import PushToHubSpec
 from .errors import HubPushFailed
 
 FAILURES: Final = (HfHubHTTPError, OfflineModeIsEnabled, httpx.HTTPError, ValueError)
+CHECKPOINT_HINT: Final = (
+    "The checkpoint is complete in the output, and the next attempt goes on from it: check the token's write access, "
+    "or set output.pushToHub.when to end."
+)
 
 
 class HubRepository:
@@ -45,7 +49,7 @@ class HubRepository:
         try:
             self._create()
         except FAILURES as error:
-            raise self._failed(error) from error
+            raise self._failed(error, CHECKPOINT_HINT) from error
         self._in_background = self._api.upload_folder(
             repo_id=self._spec.repo, folder_path=folder, commit_message=message, run_as_future=True
         )
@@ -58,10 +62,10 @@ class HubRepository:
         try:
             upload.result()
         except FAILURES as error:
-            raise self._failed(error) from error
+            raise self._failed(error, CHECKPOINT_HINT) from error
 
     def _create(self) -> None:
         self._api.create_repo(self._spec.repo, private=self._spec.private, exist_ok=True)
 
-    def _failed(self, error: Exception) -> HubPushFailed:
-        return HubPushFailed(f"the Hub did not take the adapter into {self._spec.repo}: {error}")
+    def _failed(self, error: Exception, hint: str | None = None) -> HubPushFailed:
+        return HubPushFailed(f"the Hub did not take the adapter into {self._spec.repo}: {error}", hint=hint)

@@ -23,7 +23,7 @@ from .prequantized import is_packed, read_packed
 from .quantize import dequantized, pack, packed_linear
 from .share import spread
 from .stored import Sources, find_sources
-from .weights import WeightFiles
+from .weights import COPY_AGAIN, WeightFiles
 
 MAGNITUDE: Final = f"lora_magnitude_vector.{ADAPTER}"
 ZEROS: Final = ("lora_B", "lora_embedding_A")
@@ -91,12 +91,13 @@ class Loader:
         """The parameter as the files have it. Raises where they do not, or in another shape."""
         found, sources = self._sources(name)
         if sources is None:
-            raise ModelNotAvailable(f"the model in {self.weights.folder} has no tensor {found}")
+            raise ModelNotAvailable(f"the model in {self.weights.folder} has no tensor {found}", hint=COPY_AGAIN)
         stored = sources.read(found, self.weights, self.skeleton.causal.config)
         if stored.shape != shape:
             in_4_bit = " in 4 bit" if is_packed(self.weights, sources.parts[0][0]) else ""
             raise Unsupported(
-                f"{name} has shape {tuple(stored.shape)}{in_4_bit} in the files, but the model wants {tuple(shape)}"
+                f"{name} has shape {tuple(stored.shape)}{in_4_bit} in the files, but the model wants {tuple(shape)}",
+                hint=COPY_AGAIN,
             )
         return stored
 

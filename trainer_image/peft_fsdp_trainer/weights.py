@@ -15,6 +15,7 @@ from .errors import ModelNotAvailable
 
 SINGLE_FILE: Final = "model.safetensors"
 INDEX_FILE: Final = "model.safetensors.index.json"
+COPY_AGAIN: Final = "Copy or download the model again: its files are not whole, or not those of its config.json."
 
 
 @dataclass
@@ -34,7 +35,7 @@ class WeightFiles:
     def read(self, name: str) -> torch.Tensor:
         """The tensor as it is stored. Raises ModelNotAvailable where the files do not have it."""
         if name not in self.files:
-            raise ModelNotAvailable(f"the model in {self.folder} has no tensor {name}")
+            raise ModelNotAvailable(f"the model in {self.folder} has no tensor {name}", hint=COPY_AGAIN)
         return self._file(self.files[name]).get_tensor(name)  # type: ignore[no-any-return]
 
     def close(self) -> None:
@@ -58,7 +59,7 @@ def find_weights(folder: Path) -> WeightFiles:
         files: dict[str, str] = json.loads(index.read_text())["weight_map"]
         missing = sorted({file for file in files.values() if not (folder / file).is_file()})
         if missing:
-            raise ModelNotAvailable(f"{index} names files that are missing: {', '.join(missing)}")
+            raise ModelNotAvailable(f"{index} names files that are missing: {', '.join(missing)}", hint=COPY_AGAIN)
         return WeightFiles(folder, files)
     single = folder / SINGLE_FILE
     if not single.is_file():
@@ -73,4 +74,4 @@ def _open(path: Path) -> Any:
     try:
         return safe_open(path, framework="pt", device="cpu")
     except SafetensorError as error:
-        raise ModelNotAvailable(f"{path} cannot be read: {error}", hint="Copy or download the file again.") from error
+        raise ModelNotAvailable(f"{path} cannot be read: {error}", hint=COPY_AGAIN) from error

@@ -1,7 +1,7 @@
 """A tiny Llama with its tokenizer, and jobs on it."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,12 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from dev.demo.tokenizer import train_tokenizer
 from peft_fsdp_api.job import parse_job
 from peft_fsdp_api.trainer_config import TrainerConfig, TrainerPaths, trainer_config
+from tests.bench.attempts import Attempt, Job
+from tests.bench.rank_forks import fork_server
 from tests.trainer.core.gang import start_importing
 
 MakeConfig = Callable[..., TrainerConfig]
+Run = Callable[..., Attempt]
 SUBJECTS = ("lamp", "river", "clock", "garden", "engine", "letter", "bridge", "winter")
 
 
@@ -91,6 +94,38 @@ def make_config(tmp_path: Path, base_model: Path, dataset: Path) -> MakeConfig:
         return trainer_config(job, paths)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Model and data of the jobs of `tests.bench.tiny_job`, and a server that starts their ranks."""
+    from tests.bench.tiny_job import make_tiny_jobs
+
+    folder = tmp_path_factory.mktemp("inputs")
+    with fork_server(folder / "forks.socket"):
+        make_tiny_jobs(folder)
+        yield folder
+
+
+@pytest.fixture
+def attempts() -> Iterator[list[Attempt]]:
+    """Attempts that end with the test."""
+    started: list[Attempt] = []
+    yield started
+    for attempt in started:
+        attempt.process.kill()
+        attempt.process.wait()
+
+
+@pytest.fixture
+def run(inputs: Path, attempts: list[Attempt]) -> Run:
+    """run(job, **options) starts an attempt on one node, which ends with the test."""
+
+    def start(job: Job, **options: Any) -> Attempt:
+        attempts.append(job.start(**options))
+        return attempts[-1]
+
+    return start
 
 
 def _text(number: int) -> str:

@@ -18,7 +18,7 @@ try:
     repository.push_in_background(Path(sys.argv[1]), "Step 1")
     repository.push(Path(sys.argv[1]), "Adapter")
 except HubPushFailed as error:
-    print(error.reason, error.message)
+    print(error.reason, error.message, error.hint)
     sys.exit(7)
 """
 
@@ -52,6 +52,7 @@ def test_a_refused_push_is_a_reason_of_its_own_and_keeps_the_adapter(tmp_path):
         done = _push(folder, hub.address)
     assert done.returncode == 7, done.stderr
     assert done.stdout.startswith("HubPushFailed the Hub did not take the adapter into me/adapter")
+    assert "set output.pushToHub.when to end" in done.stdout, "it was that of a checkpoint"
     assert "hf_secret" not in done.stdout
     assert (folder / "adapter_config.json").exists()
 

@@ -4,17 +4,17 @@ import json
 import os
 import resource
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from peft_fsdp_api.outcome import Outcome
-from peft_fsdp_api.reasons import REASONS, Reason, exit_code
+from peft_fsdp_api.reasons import REASONS, Reason
 from peft_fsdp_trainer.failure import HOST_MEMORY_HINT
-from tests.bench.kills import RANKS, STEPS, Attempt, Job, kill_repeatedly
-from tests.bench.rank_forks import fork_server
+from tests.bench.attempts import RANKS, Attempt, Job
+from tests.bench.kills import STEPS, kill_repeatedly
 from tests.bench.tiny_job import make_tiny_job, make_tiny_jobs
+from tests.trainer.core.conftest import Run
 from tests.trainer.launcher.conftest import wait_until
 from tests.trainer.small_disk import fill, small_disk
 
@@ -23,50 +23,12 @@ pytestmark = pytest.mark.slow
 ROOM = 100 * 2**20
 """Bytes of address space left to a rank: enough for small buffers, not for the activations of a large batch."""
 
-Run = Callable[[Job], Attempt]
-
-
-@pytest.fixture(scope="module")
-def inputs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Model and data, and a server that starts ranks."""
-    folder = tmp_path_factory.mktemp("inputs")
-    with fork_server(folder / "forks.socket"):
-        make_tiny_jobs(folder)
-        yield folder
-
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 4 MiB."""
     with small_disk(tmp_path / "disk", "4m") as folder:
         yield folder
-
-
-@pytest.fixture
-def run(inputs: Path) -> Iterator[Run]:
-    """run(job) starts an attempt, which ends with the test."""
-    attempts: list[Attempt] = []
-
-    def start(job: Job) -> Attempt:
-        attempts.append(job.start())
-        return attempts[-1]
-
-    yield start
-    for attempt in attempts:
-        attempt.process.kill()
-        attempt.process.wait()
-
-
-def _end(attempt: Attempt) -> Outcome:
-    attempt.process.wait(120)
-    assert attempt.outcome is not None, attempt.output
-    assert attempt.process.returncode == exit_code(attempt.outcome.reason)
-    return attempt.outcome
-
-
-def _says(attempt: Attempt, words: str) -> None:
-    wait_until(lambda: words in attempt.output or attempt.process.poll() is not None, words, 120)
-    assert words in attempt.output
 
 
 def _rank_pids(attempt: Attempt) -> list[int]:
@@ -80,17 +42,17 @@ def test_an_attempt_that_lives_on_behind_a_partition_stops_and_touches_nothing(
     """Its ranks stand still while the operator gives up its node and starts the next attempt on the same volume."""
     job = make_tiny_job(tmp_path / "job", inputs)
     old = run(job)
-    _says(old, "step-00000002 is complete")
+    old.wait_for("step-00000002 is complete")
     for pid in _rank_pids(old):
         os.kill(pid, signal.SIGSTOP)
     new = run(job)
-    _says(new, "step-00000030 is complete")
+    new.wait_for("step-00000030 is complete")
     for pid in _rank_pids(old):
         os.kill(pid, signal.SIGCONT)
-    ended = _end(old)
+    ended = old.finish()
     assert (ended.reason, old.process.returncode) == (Reason.SUPERSEDED, 78), old.output
     assert "attempt 2 of this job" in ended.message
-    assert _end(new).reason is Reason.SUCCEEDED
+    assert new.finish().reason is Reason.SUCCEEDED
     marked = {step: json.loads((job.checkpoints / f"step-{step:08d}" / "committed.json").read_text())
               for step in job.committed()}  # fmt: skip
     assert {step: facts["attempt"] for step, facts in marked.items()} == {26: 2, 28: 2, 30: 2}
@@ -107,16 +69,16 @@ def test_a_full_disk_is_named_and_nothing_committed_is_lost(inputs: Path, disk: 
     job = make_tiny_job(tmp_path / "job", inputs, checkpoint={"every": {"steps": 5}})
     _write_to(job, disk)
     attempt = run(job)
-    _says(attempt, "step-00000005 is complete")
+    attempt.wait_for("step-00000005 is complete")
     ballast = disk / "ballast"
     fill(ballast)
-    outcome = _end(attempt)
+    outcome = attempt.finish()
     assert (outcome.reason, outcome.hint) == (Reason.DISK_FULL, REASONS[Reason.DISK_FULL].hint)
     assert f"{disk}" in outcome.message
     committed = job.committed()[-1]
     ballast.unlink()
     again = run(job)
-    assert _end(again).reason is Reason.SUCCEEDED
+    assert again.finish().reason is Reason.SUCCEEDED
     assert f"step-{committed:08d}, saved on 2 ranks" in again.output
     assert job.committed()[-1] == STEPS
 
@@ -135,7 +97,7 @@ def test_a_full_cache_is_named(inputs: Path, disk: Path, tmp_path: Path, run: Ru
     job.config.write_text(json.dumps(config))
     (disk / "cache").mkdir()
     fill(disk / "ballast")
-    outcome = _end(run(job))
+    outcome = run(job).finish()
     assert outcome.reason is Reason.DISK_FULL
     assert "no room for the tokenized data" in outcome.message
 
@@ -143,17 +105,17 @@ def test_a_full_cache_is_named(inputs: Path, disk: Path, tmp_path: Path, run: Ru
 def test_a_stop_while_training_loses_no_step(inputs: Path, tmp_path: Path, run: Run) -> None:
     job = make_tiny_job(tmp_path / "job", inputs, checkpoint={"every": {"steps": 1000}})
     attempt = run(job)
-    _says(attempt, "step 4/30")
+    attempt.wait_for("step 4/30")
     attempt.process.send_signal(signal.SIGTERM)
-    outcome = _end(attempt)
+    outcome = attempt.finish()
     done = max(note["step"] for note in attempt.steps(0))
     assert (outcome.reason, outcome.step, job.committed()) == (Reason.PREEMPTED, done, [done])
     again = run(job)
-    assert _end(again).reason is Reason.SUCCEEDED
+    assert again.finish().reason is Reason.SUCCEEDED
     assert again.steps(0)[0]["step"] == done + 1
 
 
-def test_a_stop_during_an_evaluation_does_not_wait_for_its_end(inputs: Path, tmp_path: Path, run: Run) -> None:
+def test_a_stop_during_an_evaluation_does_not_wait_for_itsend_of(inputs: Path, tmp_path: Path, run: Run) -> None:
     rows = (inputs / "data" / "test.jsonl").read_text()
     (inputs / "data" / "validation.jsonl").write_text(rows * 200)
     evaluation = {"every": {"steps": 2}, "batchSize": 1}
@@ -161,7 +123,7 @@ def test_a_stop_during_an_evaluation_does_not_wait_for_its_end(inputs: Path, tmp
     attempt = run(job)
     wait_until(lambda: '"stage":"evaluate"' in _report(attempt) or attempt.process.poll() is not None, "evaluation", 90)
     attempt.process.send_signal(signal.SIGTERM)
-    outcome = _end(attempt)
+    outcome = attempt.finish()
     assert (outcome.reason, outcome.step) == (Reason.PREEMPTED, 2)
     assert "evaluation loss" not in attempt.output
 
@@ -182,14 +144,14 @@ def test_a_broken_row_that_is_met_while_training_is_named(inputs: Path, tmp_path
     lines[1100] = '{"text": null}'
     file.write_text("\n".join(lines))
     job = make_tiny_job(tmp_path / "job", inputs, dataset={"source": rows, **STREAMED})
-    outcome = _end(run(job))
+    outcome = run(job).finish()
     assert (outcome.reason, outcome.rank) == (Reason.DATASET_INVALID, 1)
     assert outcome.message == f"{file} line 1101: column text must be text, it is missing"
     assert outcome.hint == "Correct the row or leave it out."
 
 
 def test_a_model_that_is_not_there_is_named(inputs: Path, tmp_path: Path, run: Run) -> None:
-    outcome = _end(run(make_tiny_job(tmp_path / "job", inputs, model={"source": "/nowhere/model"})))
+    outcome = run(make_tiny_job(tmp_path / "job", inputs, model={"source": "/nowhere/model"})).finish()
     assert (outcome.reason, outcome.message) == (
         Reason.MODEL_NOT_AVAILABLE, "model.source /nowhere/model does not exist"
     )  # fmt: skip
@@ -202,7 +164,7 @@ def test_an_error_that_nobody_foresaw_comes_with_the_last_lines_of_its_traceback
     job = make_tiny_job(tmp_path / "job", inputs)
     (tmp_path / "file").touch()
     _write_to(job, tmp_path / "file")
-    outcome = _end(run(job))
+    outcome = run(job).finish()
     assert (outcome.reason, outcome.rank) == (Reason.APPLICATION_ERROR, 0), "its peer only lost it"
     assert outcome.message.startswith("NotADirectoryError")
     assert "in claim" in outcome.traceback
@@ -214,7 +176,7 @@ def test_a_loss_that_explodes_names_its_step(inputs: Path, tmp_path: Path, run: 
     """No step of it updates anything, and yet each second one is saved."""
     reckless = {"learningRate": 10, "maxGradNorm": 0, "precision": "float16", "scheduler": "constant"}
     job = make_tiny_job(tmp_path / "job", inputs, training=reckless, lora={"alpha": 4096})
-    outcome = _end(run(job))
+    outcome = run(job).finish()
     assert outcome.reason is Reason.LOSS_NOT_FINITE
     assert outcome.step is not None
     assert outcome.hint == REASONS[Reason.LOSS_NOT_FINITE].hint
@@ -243,7 +205,7 @@ def test_a_stop_before_the_training_ends_at_once(inputs: Path, tmp_path: Path, r
     attempt = run(job)
     wait_until(lambda: '"stage":"tokenize"' in _report(attempt) or attempt.process.poll() is not None, "tokenizing", 90)
     attempt.process.send_signal(signal.SIGTERM)
-    outcome = _end(attempt)
+    outcome = attempt.finish()
     assert outcome.reason is Reason.PREEMPTED
     assert "during stage tokenize; nothing had to be saved" in outcome.message
 
@@ -255,8 +217,8 @@ def test_host_memory_that_cannot_be_had(inputs: Path, tmp_path: Path, run: Run) 
     wait_until(lambda: attempt.pid("rank 1") is not None, "rank 1", 60)
     pid = attempt.pid("rank 1")
     assert pid is not None
-    _says(attempt, "parameters trained")
+    attempt.wait_for("parameters trained")
     in_use = int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * resource.getpagesize()
     resource.prlimit(pid, resource.RLIMIT_AS, (in_use + ROOM, resource.RLIM_INFINITY))
-    outcome = _end(attempt)
+    outcome = attempt.finish()
     assert (outcome.reason, outcome.rank, outcome.hint) == (Reason.OUT_OF_MEMORY, 1, HOST_MEMORY_HINT)

@@ -47,7 +47,7 @@ def test_success_carries_the_last_step(start: Start) -> None:
         ("import ctypes; ctypes.string_at(0)", Reason.APPLICATION_ERROR, "killed by signal 11 (SIGSEGV)"),
         ("sys.exit(72)", Reason.DISK_FULL, "exited with code 72"),
         ("print('Watchdog caught collective operation timeout'); sys.stdout.flush(); os.abort()",
-         Reason.COLLECTIVE_TIMEOUT, "killed by signal 6"),
+         Reason.COLLECTIVE_TIMEOUT, "killed by signal 6 (SIGABRT): Watchdog caught"),
         (FAIL + "fail(DatasetInvalid('row 5 of x.jsonl has no column text'))", Reason.DATASET_INVALID, "row 5"),
         (FAIL + "fail(RuntimeError('[../gloo/pair.cc] Connection closed by peer [1]'))", Reason.LOST_PEER, "closed"),
         (FAIL + "fail(OSError(28, 'No space left on device', '/output/x'))", Reason.DISK_FULL, "/output/x"),

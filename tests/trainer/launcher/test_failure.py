@@ -8,7 +8,7 @@ import pytest
 from peft_fsdp_api.progress import Stage
 from peft_fsdp_api.reasons import Reason, exit_code
 from peft_fsdp_trainer.errors import LossNotFinite, TrainerError, Unsupported
-from peft_fsdp_trainer.failure import HOST_MEMORY_HINT, TRACEBACK_LINES, classify, describe
+from peft_fsdp_trainer.failure import HOST_MEMORY_HINT, LOADING_HINT, TRACEBACK_LINES, classify, describe
 from peft_fsdp_trainer.rank import _fail
 from peft_fsdp_trainer.rank_environment import RankEnvironment
 from peft_fsdp_trainer.report import Reporter
@@ -20,6 +20,13 @@ class OutOfMemoryError(RuntimeError):
 
 class DistNetworkError(RuntimeError):
     """Named as torch.distributed.DistNetworkError."""
+
+
+class AcceleratorError(RuntimeError):
+    """Named as torch.AcceleratorError."""
+
+
+NCCL_WITHOUT_ROOM = "NCCL error: unhandled cuda error\nLast error:\nCuda failure 2 'out of memory'"
 
 
 def caused_by(cause: BaseException) -> RuntimeError:
@@ -35,6 +42,9 @@ def caused_by(cause: BaseException) -> RuntimeError:
         (ValueError("Connection reset by peer"), Reason.APPLICATION_ERROR),
         (MemoryError(), Reason.OUT_OF_MEMORY),
         (OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), Reason.OUT_OF_MEMORY),
+        (AcceleratorError("CUDA error: out of memory\nCompile with TORCH_USE_CUDA_DSA"), Reason.OUT_OF_MEMORY),
+        (AcceleratorError("CUDA error: an illegal memory access was encountered"), Reason.APPLICATION_ERROR),
+        (DistNetworkError(NCCL_WITHOUT_ROOM), Reason.OUT_OF_MEMORY),
         (RuntimeError("[enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate"), Reason.OUT_OF_MEMORY),
         (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"), Reason.OUT_OF_MEMORY),
         (OSError(errno.ENOSPC, "No space left on device", "/output/x"), Reason.DISK_FULL),
@@ -81,12 +91,23 @@ def test_an_error_that_explains_itself_has_no_traceback() -> None:
     )  # fmt: skip
 
 
+FULL_GPU = OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+
 @pytest.mark.parametrize(
-    ("error", "on_host"),
-    [(OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), False), (MemoryError(), True)],
+    ("error", "stage", "hint"),
+    [
+        (FULL_GPU, Stage.TRAIN, None),
+        (FULL_GPU, Stage.LOAD, LOADING_HINT),
+        (DistNetworkError(NCCL_WITHOUT_ROOM), Stage.TRAIN, None),
+        (MemoryError(), Stage.TRAIN, HOST_MEMORY_HINT),
+        (MemoryError(), Stage.LOAD, HOST_MEMORY_HINT),
+        (ValueError("x"), Stage.LOAD, None),
+    ],
 )
-def test_what_to_change_for_the_memory_that_was_short(error: BaseException, on_host: bool) -> None:
-    assert (describe(error, 0, Stage.TRAIN, 1).hint == HOST_MEMORY_HINT) is on_host
+def test_what_to_change_for_the_memory_that_was_short(error: BaseException, stage: Stage, hint: str | None) -> None:
+    """None leaves it at the hint of the reason."""
+    assert describe(error, 0, stage, 1).hint == hint
 
 
 def test_a_foreign_error_has_the_end_of_its_traceback() -> None:

@@ -33,6 +33,11 @@ def compose_outcome(
         reason = Reason.PREEMPTED if ends else Reason.SUCCEEDED
         message = _unsaved(ends, stop_requested)
         primary = RankFailure(rank=min((end.rank for end in exits), default=0), time=0, reason=reason, message=message)
+    if primary.reason is Reason.COLLECTIVE_TIMEOUT:
+        # They neither ran into the time-out of the others nor stopped when they were asked to.
+        still = [end.rank for end in ends if end.killed and end.rank not in failures]
+        words = "; ".join([primary.message, *(_stood_still(rank, reports.get(rank)) for rank in still)])
+        primary = primary.model_copy(update={"message": words})
     return _outcome(primary, reports)
 
 
@@ -65,11 +70,17 @@ def _cause(end: RankExit, failure: RankFailure | None, out_of_memory: bool) -> R
         )
     if end.code < 0:
         name = signal.Signals(-end.code).name
-        reason, message = reason_in_log(end.tail), f"rank {end.rank} was killed by signal {-end.code} ({name})"
+        reason, line = reason_in_log(end.tail)
+        message = f"rank {end.rank} was killed by signal {-end.code} ({name})" + (f": {line}" if line else "")
     else:
         reason = EXIT_CODES.get(end.code, Reason.APPLICATION_ERROR)
         message = f"rank {end.rank} exited with code {end.code} and left no report of its failure"
     return RankFailure(rank=end.rank, time=end.time, reason=reason, message=message, traceback=last_lines(end.tail))
+
+
+def _stood_still(rank: int, report: RankReport | None) -> str:
+    last = report.progress if report else None
+    return f"rank {rank} stood still" + (f" in stage {last.stage} since {last.heartbeat}" if last else "")
 
 
 def _unsaved(ends: Sequence[RankExit], stop_requested: bool) -> str:

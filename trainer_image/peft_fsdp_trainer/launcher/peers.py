@@ -81,12 +81,20 @@ class Peers:
 
     def explain(self, outcome: Outcome) -> Outcome:
         """The outcome of this node, which is a lost peer where the ranks only ended because one was gone."""
-        if self.reason in (None, Reason.PREEMPTED) or outcome.reason not in CONSEQUENCES:
+        if self.reason is Reason.PREEMPTED or outcome.reason not in CONSEQUENCES:
             return outcome
-        hint = REASONS[Reason.LOST_PEER].hint
-        return outcome.model_copy(
-            update={"reason": Reason.LOST_PEER, "message": self.message, "hint": hint, "rank": None}
-        )
+        message = self.message
+        if self.reason is None and outcome.reason is Reason.LOST_PEER:
+            message = self._unconnected()  # its ranks broke off before it counts as lost
+        if not message:
+            return outcome
+        told = {"reason": Reason.LOST_PEER, "message": message, "hint": REASONS[Reason.LOST_PEER].hint}
+        return outcome.model_copy(update=told | {"rank": None, "traceback": ""})
+
+    def _unconnected(self) -> str:
+        """Whose launcher was heard before and has no connection now."""
+        missing = sorted(set(self._heard) - set(self._writers) - set(self._ends))
+        return " and ".join(f"worker {node} is gone: the connection to its launcher broke" for node in missing)
 
     async def _watch_first(self) -> None:
         """Stay connected to worker 0. Where its server was never reached, its absence means nothing."""

@@ -1,0 +1,66 @@
+"""What a rank of `rank_forks` does to itself before it runs, where no input brings a cause about on this machine.
+
+Named in the environment of an attempt (`provoked`); everything else of the run is as always.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Final
+
+from tests.bench.rank_forks import BEFORE
+
+SHORT: Final = timedelta(seconds=4)
+OUT_OF_GPU_MEMORY: Final = (
+    "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.11 GiB of which 1.02 GiB is free."
+)
+
+
+def provoked(cause: Callable[[], None]) -> dict[str, str]:
+    """The environment in which every rank calls a function of this module first."""
+    return {BEFORE: f"{__name__}:{cause.__name__}"}
+
+
+def compute_in_float16_and_cast() -> None:
+    """As in bitsandbytes#1945: the 4-bit values are stored as bfloat16, and FSDP casts them to the type it computes
+    in."""
+    import torch
+
+    from peft_fsdp_trainer import train
+    from peft_fsdp_trainer.precision import Precision
+
+    train.choose_precision = lambda config: Precision(torch.float16, fsdp_casts=True)
+
+
+def wait_four_seconds_in_collectives() -> None:
+    """Instead of half an hour."""
+    from peft_fsdp_trainer import distributed
+
+    distributed.join_ranks.__defaults__ = (SHORT,)
+
+
+def use_up_a_gpu_in_step_3() -> None:
+    """What torch raises when a GPU has no room, in rank 1."""
+    import torch
+
+    from peft_fsdp_trainer.step import Stepper
+
+    train = Stepper.train
+
+    def train_until_3(self: Stepper, batches: Any, loss_tokens: float, scale: Any, step: int) -> Any:
+        if step == 3 and self.ranks.rank == 1:
+            raise torch.OutOfMemoryError(OUT_OF_GPU_MEMORY)
+        return train(self, batches, loss_tokens, scale, step)
+
+    Stepper.train = train_until_3  # type: ignore[method-assign]
+
+
+def use_up_a_gpu_while_loading() -> None:
+    """What torch raises when the base does not fit, and it was not its own allocator that asked."""
+    import torch
+
+    from peft_fsdp_trainer.loading import Loader
+
+    def load(self: Loader, *_: Any) -> None:
+        raise torch.AcceleratorError("CUDA error: out of memory")
+
+    Loader.load = load  # type: ignore[method-assign]
