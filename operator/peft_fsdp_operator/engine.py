@@ -67,7 +67,10 @@ class Engine:
                 self._children.forget(record.uid)
                 self._queue.forget(key)
             return
-        self._queue.mark(self.jobs.keep(raw))
+        self.jobs.keep(raw)
+        record = self.jobs.get(key)
+        if record is not None and record.raw is raw:  # otherwise it is the echo of an own write
+            self._queue.mark(key, at_once=True)
 
     def is_ready(self) -> bool:
         """Whether every mirror holds its first list."""
