@@ -47,7 +47,7 @@ class Engine:
         self._queue: KeyedQueue[JobKey] = KeyedQueue(self._pass, settings.concurrency, rest=self._rest)
         self._mirrors = self._make_mirrors(cluster, settings.namespaces or (None,))
         self._nodes = Nodes(cluster, self._nodes_changed, utc_now)
-        self._children = Children(cluster, self._mirrors, settings.trainer_image)
+        self._children = Children(cluster, self._mirrors, settings.trainer_image, lambda: self._queue.active < 2)
         self._recorder = Recorder(cluster, settings.identity, utc_now, metrics.events_left_out.inc)
         self._reconciler = Reconciler(
             cluster, self.jobs, self._children, self._nodes, self._recorder, metrics, utc_now, self._check_lead
