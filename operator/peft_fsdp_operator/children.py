@@ -5,9 +5,10 @@ somebody else is reported and never touched.
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from peft_fsdp_api import names
 from peft_fsdp_api.job import PeftFsdpJob
@@ -27,8 +28,9 @@ REFUSED_WAIT: Final = timedelta(seconds=5)
 LEAVING_WAIT: Final = timedelta(seconds=1)
 LEAVING: Final = "Terminating"
 WRITES_PER_JOB: Final = 32
-
-T = TypeVar("T")
+WRITES_BESIDE_OTHERS: Final = 16
+GIVEN_WAY: Final = 0.02
+"""Seconds after which a job that gave way looks whether it is alone again."""
 
 
 class NameTaken(ApiError):
@@ -60,8 +62,11 @@ class Mirrors:
 class Children:
     """The children of all jobs."""
 
-    def __init__(self, cluster: Cluster, mirrors: Mirrors, trainer_image: str) -> None:
-        self._cluster, self._mirrors, self._image = cluster, mirrors, trainer_image
+    def __init__(
+        self, cluster: Cluster, mirrors: Mirrors, trainer_image: str, is_alone: Callable[[], bool] = lambda: True
+    ) -> None:
+        """`is_alone`: whether no other job has a pass."""
+        self._cluster, self._mirrors, self._image, self._is_alone = cluster, mirrors, trainer_image, is_alone
         self._rendered: dict[str, tuple[int, dict[str, Any], dict[str, Any]]] = {}
 
     def pods_of(self, job: PeftFsdpJob) -> tuple[PodSeen, ...]:
@@ -88,7 +93,7 @@ class Children:
     ) -> Refusal | None:
         """Service, ConfigMap and pods of the attempt in `status`, all at once. What the API server refuses for good
         reason comes back."""
-        wanted: list[tuple[int | None, Awaitable[None]]] = []
+        wanted: list[tuple[int | None, Coroutine[Any, Any, None]]] = []
         if ensure_shared:
             service, configmap = self._render_shared(job)
             wanted += [
@@ -99,7 +104,7 @@ class Children:
         attempt = status.attempt
         pods = render_pods(job, attempt, numbers, self._image, status.avoided_nodes or ())
         wanted += [(worker, self._create_pod(job, pod)) for worker, pod in zip(numbers, pods, strict=True)]
-        errors = await _all([action for _, action in wanted])
+        errors = await _all([action for _, action in wanted], self._is_alone)
         refusal = None
         for (worker, _), error in zip(wanted, errors, strict=True):
             if error is not None and _is_for_the_user(error):
@@ -113,7 +118,8 @@ class Children:
         """Tell pods to stop, all at once, and remove some without waiting for their node. One that is gone, or was
         replaced, is fine."""
         stops = [self._delete_pod(pod) for pod in pods]
-        _raise_first(await _all([*stops, *(self._delete_pod(pod, force=True) for pod in by_force)]))
+        forced = [self._delete_pod(pod, force=True) for pod in by_force]
+        _raise_first(await _all([*stops, *forced], self._is_alone))
 
     async def remove_shared(self, job: PeftFsdpJob) -> None:
         """Delete Service and ConfigMap."""
@@ -122,7 +128,7 @@ class Children:
             for resource in (SERVICES, CONFIGMAPS)
             for child in self._mirrors.shared_in(resource, job.metadata.namespace).owned_by(job.metadata.uid)
         ]
-        _raise_first(await _all([self._remove(resource, child) for resource, child in known]))
+        _raise_first(await _all([self._remove(resource, child) for resource, child in known], self._is_alone))
 
     def forget(self, uid: str) -> None:
         """The job is gone."""
@@ -208,24 +214,34 @@ class Children:
         self._mirrors.shared_in(resource, child.namespace).forget(child)
 
 
-async def _all(actions: Iterable[Awaitable[T]]) -> list[ApiError | None]:
-    """Do everything, whatever fails; the API's errors in the order of the actions, other errors at once.
+async def _all(actions: Sequence[Coroutine[Any, Any, object]], is_alone: Callable[[], bool]) -> list[ApiError | None]:
+    """Do everything, whatever fails; the API's errors in the order of the actions, another error in the end.
 
     A gang of a thousand pods, or a namespace in which the API server is slow, takes only a share of the writes that
-    may be under way, so that other jobs need not wait for it.
+    may be under way, and half of that while other jobs are at work: theirs queue behind it in the API server too.
     """
-    share = asyncio.Semaphore(WRITES_PER_JOB)
+    errors: list[ApiError | None] = [None] * len(actions)
+    todo = deque(enumerate(actions))
 
-    async def act(action: Awaitable[T]) -> T:
-        async with share:
-            return await action
+    async def work(number: int) -> None:
+        while todo:
+            if number >= WRITES_BESIDE_OTHERS and not is_alone():
+                await asyncio.sleep(GIVEN_WAY)
+                continue
+            place, action = todo.popleft()
+            try:
+                await action
+            except ApiError as error:
+                errors[place] = error
 
-    results = await asyncio.gather(*map(act, actions), return_exceptions=True)
-    errors: list[ApiError | None] = []
-    for result in results:
-        if isinstance(result, BaseException) and not isinstance(result, ApiError):
-            raise result
-        errors.append(result if isinstance(result, ApiError) else None)
+    try:
+        ends = await asyncio.gather(*map(work, range(min(len(actions), WRITES_PER_JOB))), return_exceptions=True)
+    finally:
+        for _, action in todo:
+            action.close()
+    for end in ends:
+        if end is not None:
+            raise end
     return errors
 
 

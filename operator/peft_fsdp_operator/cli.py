@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
 def _run(flags: argparse.Namespace) -> int:
     from .handlers import run_operator  # kopf takes half a second, which the other commands need not wait for
 
+    gc.freeze()  # what was imported stays: the collector would walk over it again and again
     settings = read_settings(flags)
     set_up_logging(settings.log_format, settings.log_level)
     asyncio.run(run_operator(settings))

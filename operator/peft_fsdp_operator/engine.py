@@ -47,7 +47,7 @@ class Engine:
         self._queue: KeyedQueue[JobKey] = KeyedQueue(self._pass, settings.concurrency, rest=self._rest)
         self._mirrors = self._make_mirrors(cluster, settings.namespaces or (None,))
         self._nodes = Nodes(cluster, self._nodes_changed, utc_now)
-        self._children = Children(cluster, self._mirrors, settings.trainer_image)
+        self._children = Children(cluster, self._mirrors, settings.trainer_image, lambda: self._queue.active < 2)
         self._recorder = Recorder(cluster, settings.identity, utc_now, metrics.events_left_out.inc)
         self._reconciler = Reconciler(
             cluster, self.jobs, self._children, self._nodes, self._recorder, metrics, utc_now, self._check_lead
@@ -67,7 +67,10 @@ class Engine:
                 self._children.forget(record.uid)
                 self._queue.forget(key)
             return
-        self._queue.mark(self.jobs.keep(raw))
+        self.jobs.keep(raw)
+        record = self.jobs.get(key)
+        if record is not None and record.raw is raw:  # otherwise it is the echo of an own write
+            self._queue.mark(key, at_once=True)
 
     def is_ready(self) -> bool:
         """Whether every mirror holds its first list."""

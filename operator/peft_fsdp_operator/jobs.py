@@ -42,6 +42,8 @@ class JobRecord:
     """What events say of pods that do not start, by the pod's uid."""
     written_at: float = float("-inf")
     """When the status was last written, on the event loop's clock."""
+    news_since: float | None = None
+    """Since when there is something that it does not say yet."""
     told: int = 0
     """Generation for which an event stands in for a status that cannot be written."""
     restart_since: dict[str, datetime] = field(default_factory=dict)

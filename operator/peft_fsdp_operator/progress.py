@@ -128,9 +128,9 @@ class ProgressPoller:
 
 
 def seconds_between_looks(workers: int, has_answered: bool, age: timedelta) -> float:
-    """Often while the first answer is expected, and no more often than needed after it, or when none comes."""
+    """Often while the first answer is expected, less the longer none comes, and no more often than needed after it."""
     if not has_answered and age < FIRST_ANSWER_WITHIN:
-        return FIRST_INTERVAL
+        return min(INTERVAL, max(FIRST_INTERVAL, age.total_seconds() / 4))
     return max(INTERVAL, workers / WORKERS_PER_SECOND)
 
 

@@ -55,6 +55,11 @@ class KeyedQueue(Generic[K]):
         return len(self._waiting)
 
     @property
+    def active(self) -> int:
+        """Keys whose passes run."""
+        return len(self._active)
+
+    @property
     def oldest_age(self) -> float:
         """Seconds for which the first key has been waiting."""
         if not self._waiting:

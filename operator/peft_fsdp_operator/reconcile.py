@@ -31,6 +31,8 @@ from .seen import ClaimSeen, Observed
 from .status_writes import seconds_to_wait
 
 STOPPING: Final = (Phase.RESTARTING, Phase.SUSPENDING, Phase.SUSPENDED)
+WATCHED: Final = (Phase.STARTING, Phase.RUNNING)
+"""Phases that a pass enters with nothing left to do: whatever follows is in the news of a pod, or in `look_again`."""
 
 log = logging.getLogger(__name__)
 
@@ -56,14 +58,14 @@ class Reconciler:
         now, raw, job = self.clock(), record.raw, record.parsed
         before = see_status(raw)
         if isinstance(job, InvalidJob):
-            return await self._report(key, record, report_invalid(before, record.generation, job.problems), now)
+            return await self._report(key, record, before, report_invalid(before, record.generation, job.problems), now)
         seen = await self._observe(job, before, record)
         decision = decide(seen, now)
         if decision.from_absence and not seen.is_live:
             decision = decide(replace(seen, pods=await self.children.live_pods_of(job)), now)
         written_at = record.written_at
         try:
-            wait = await self._write(key, record, raw, decision, now)
+            wait = await self._write(key, record, raw, before, decision, now)
         except Conflict:
             self.jobs.keep(await self.cluster.get(JOBS, *key))
             return 0.0
@@ -74,7 +76,7 @@ class Reconciler:
         if decision.create and record.written_at == written_at and not await self._is_newest(key, raw):
             return 0.0
         changed = await self._act(job, decision, record, now)
-        if changed or decision.status.phase is not before.phase:
+        if changed or (decision.status.phase is not before.phase and decision.status.phase not in WATCHED):
             return 0.0
         return _soonest(wait, decision, now)
 
@@ -87,11 +89,13 @@ class Reconciler:
         self.jobs.keep(newest)
         return bool(newest["metadata"]["resourceVersion"] == raw["metadata"]["resourceVersion"])
 
-    async def _report(self, key: JobKey, record: JobRecord, decision: Decision, now: datetime) -> float | None:
+    async def _report(
+        self, key: JobKey, record: JobRecord, before: JobStatus, decision: Decision, now: datetime
+    ) -> float | None:
         """Say that a job is invalid: in its status, or, where the API server takes no status for such an object
         either (a section that is no object breaks every rule about it), in an event."""
         try:
-            return await self._write(key, record, record.raw, decision, now)
+            return await self._write(key, record, record.raw, before, decision, now)
         except Conflict:
             self.jobs.keep(await self.cluster.get(JOBS, *key))
             return 0.0
@@ -130,20 +134,28 @@ class Reconciler:
             return None
 
     async def _write(
-        self, key: JobKey, record: JobRecord, raw: Mapping[str, Any], decision: Decision, now: datetime
+        self,
+        key: JobKey,
+        record: JobRecord,
+        raw: Mapping[str, Any],
+        before: JobStatus,
+        decision: Decision,
+        now: datetime,
     ) -> float | None:
         """The status, if there is news in it, and the event that goes with it.
 
-        `raw` is what the decision was made from: a version that came in since then must not lend it its number.
+        `raw`, with the status `before`, is what the decision was made from: a version that came in since then must not
+        lend it its number.
         Returns the seconds to wait where small news is held back. Raises Conflict where the job has changed.
         """
-        before = see_status(raw)
         after = with_conditions(decision, before.conditions, now)
         if after == before:
+            record.news_since = None
             return None
         loop_time = asyncio.get_running_loop().time()
+        record.news_since = loop_time if record.news_since is None else record.news_since
         alike = self.jobs.alike(after.phase)
-        if wait := seconds_to_wait(before, after, loop_time - record.written_at, alike):
+        if wait := seconds_to_wait(before, after, loop_time - record.written_at, loop_time - record.news_since, alike):
             return wait
         if isinstance(record.parsed, PeftFsdpJob):
             after = with_gpu_time(after, record.parsed, now)
@@ -154,7 +166,7 @@ class Reconciler:
         valid = isinstance(record.parsed, PeftFsdpJob)
         write = self.cluster.apply_status if valid else self.cluster.merge_status
         self.jobs.keep(await write(JOBS, key.namespace, body))
-        record.written_at = loop_time
+        record.written_at, record.news_since = loop_time, None
         self._tell(key, record, decision, before, after)
         return None
 

@@ -12,17 +12,17 @@ from us. A thousand running jobs show their progress every forty seconds, two hu
 COUNTS_PER_SECOND: Final = 10.0
 
 
-def seconds_to_wait(before: JobStatus, after: JobStatus, since_last: float, alike: int = 1) -> float:
-    """How long the difference can wait, given the seconds since the last write and how many jobs are as far;
-    0 means write now."""
+def seconds_to_wait(before: JobStatus, after: JobStatus, since_last: float, since_news: float, alike: int = 1) -> float:
+    """How long the difference can wait, given the seconds since the last write, those since there is a difference, and
+    how many jobs are as far; 0 means write now.
+
+    Counts wait from the first pod that moved: the others mostly follow within the moment, and so does the news of all.
+    """
     if _without_figures(before) != _without_figures(after):
         return 0.0
-    starting = (before.workers, before.waiting) != (after.workers, after.waiting)
-    if starting:
-        interval = max(COUNTS_INTERVAL, alike / COUNTS_PER_SECOND)
-    else:
-        interval = max(PROGRESS_INTERVAL, alike / FIGURES_PER_SECOND)
-    return max(0.0, interval - since_last)
+    if (before.workers, before.waiting) != (after.workers, after.waiting):
+        return max(0.0, max(COUNTS_INTERVAL, alike / COUNTS_PER_SECOND) - since_news)
+    return max(0.0, max(PROGRESS_INTERVAL, alike / FIGURES_PER_SECOND) - since_last)
 
 
 def _without_figures(status: JobStatus) -> dict[str, object]:

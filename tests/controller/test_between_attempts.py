@@ -36,7 +36,7 @@ def test_pods_that_stop_and_the_wait_after_them_are_no_news(reason):
         steps.append(after(then=first, seconds=0.5))
     for step in steps:
         assert headline(step) == headline(first)
-        assert seconds_to_wait(first, step, since_last=0.5) > 0
+        assert seconds_to_wait(first, step, since_last=0.5, since_news=0.5) > 0
 
 
 def test_the_sentence_names_the_cause_and_the_moment_of_the_next_attempt():
@@ -51,7 +51,7 @@ def test_a_pod_that_does_not_stop_is_news_at_once():
     late = after(STOPPING, then=first, seconds=300)
     assert late.waiting is not None
     assert headline(late) == ("Restarting", late.waiting.message)
-    assert seconds_to_wait(first, late, since_last=0.0) == 0
+    assert seconds_to_wait(first, late, since_last=0.0, since_news=0.0) == 0
 
 
 def test_a_suspension_on_the_way_to_the_next_attempt_is_told():

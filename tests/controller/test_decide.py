@@ -273,4 +273,4 @@ def test_a_pod_that_stops_for_a_suspension_leaves_its_checkpoint_in_the_status()
     stopping = ended(0, REASONS[Reason.PREEMPTED].exit_code or 1, message, deleted_at=at(0))
     decision = look(stopping, of=job(suspend=True), then=status(Phase.SUSPENDING))
     assert decision.status.checkpoint == saved
-    assert seconds_to_wait(status(Phase.SUSPENDING), decision.status, since_last=0) == 0
+    assert seconds_to_wait(status(Phase.SUSPENDING), decision.status, since_last=0, since_news=0) == 0

@@ -22,7 +22,14 @@ BEFORE = status(Phase.STARTING, waiting=Waiting(reason="ErrImagePull", message="
     ],
 )
 def test_how_long_a_change_can_wait(change, since, wait):
-    assert seconds_to_wait(BEFORE, BEFORE.model_copy(update=change), since) == wait
+    assert seconds_to_wait(BEFORE, BEFORE.model_copy(update=change), since, since) == wait
+
+
+def test_counts_wait_from_the_first_pod_that_moved_and_progress_from_the_last_write():
+    counts = BEFORE.model_copy(update={"workers": WorkerCounts(desired=2, running=1)})
+    progress = BEFORE.model_copy(update={"progress": ProgressStatus(stage="train", step=3)})
+    assert seconds_to_wait(BEFORE, counts, since_last=60, since_news=0.25) == 0.75
+    assert seconds_to_wait(BEFORE, progress, since_last=60, since_news=0) == 0
 
 
 @pytest.mark.parametrize(
@@ -36,4 +43,4 @@ def test_how_long_a_change_can_wait(change, since, wait):
     ],
 )
 def test_many_jobs_share_the_writes_of_figures_and_not_those_of_news(change, alike, wait):
-    assert seconds_to_wait(BEFORE, BEFORE.model_copy(update=change), 0, alike) == wait
+    assert seconds_to_wait(BEFORE, BEFORE.model_copy(update=change), 0, 0, alike) == wait

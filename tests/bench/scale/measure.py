@@ -1,6 +1,6 @@
 """The figures of the part `scale`, one after the other on one control plane. Called by `python -m tests.bench`."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from tests.bench.operator_process import OperatorProcess
 from tests.bench.report import Figure
@@ -8,7 +8,6 @@ from tests.bench.scale import plots
 from tests.bench.scale.audit import pods_made
 from tests.bench.scale.bursts import PODS, Burst, bare_burst, burst
 from tests.bench.scale.fairness import small_beside_big
-from tests.bench.scale.objects import delete_job
 from tests.bench.scale.poison import poisoned
 from tests.bench.scale.relist import NEW_JOBS, relist
 from tests.bench.scale.restarts import bare_replacement, restart_gangs
@@ -103,18 +102,30 @@ def _progress(world: World, operator: OperatorProcess, jobs: int) -> list[Figure
 
 
 def _deletion(world: World, operator: OperatorProcess, jobs: int) -> list[Figure]:
-    world.log.mark()
     with Sampler(operator) as sampler:
-        world.poster.send(delete_job(f"many-{index}") for index in range(jobs))
-        world.until_no_pods()
-    asked = [one.received for one in world.log.requests("bench-poster", "peftfsdpjobs", "delete")]
-    gone = [one.answered for one in world.log.requests(resource="pods", verb="delete") if one.took_effect]
+        seconds = _until_deleted(world, [f"many-{index}" for index in range(jobs)])
     return [
-        Figure(
-            f"{jobs} jobs deleted at once: until the last pod is gone", max(gone) - min(asked), "s", 60, "JobSet 119 s"
-        ),
+        Figure(f"{jobs} jobs deleted at once: until the last pod is gone", seconds, "s", 60, "JobSet 119 s"),
         Figure("operator memory meanwhile, highest", sampler.peak_mib, "MiB", None),
     ]
+
+
+def _until_deleted(world: World, names: Iterable[str]) -> float:
+    """From the first job's deletion to the end of the last pod."""
+    world.log.mark()
+    delete_jobs(world, names)
+    asked = [one.received for one in world.log.requests("bench-poster", "peftfsdpjobs", "delete")]
+    gone = [one.answered for one in world.log.requests(resource="pods", verb="delete") if one.took_effect]
+    return max(gone) - min(asked)
+
+
+def _bare_deletion(world: World, jobs: int) -> list[Figure]:
+    """What of a deletion is not the operator's: there is none."""
+    with world.operator() as operator:
+        burst(world, operator, jobs, "left")
+    seconds = _until_deleted(world, [f"left-{index}" for index in range(jobs)])
+    what = f"{jobs} jobs deleted at once while no operator runs"
+    return [Figure(f"{what}: until the last pod is gone", seconds, "s", None)]
 
 
 def _big(world: World, _: int) -> list[Figure]:
@@ -192,6 +203,7 @@ FIGURES: dict[str, Callable[[World, int], list[Figure]]] = {
     "fairness": _fairness,
     "poison": _poison,
     "many": _many,
+    "bare-deletion": _bare_deletion,
     "relist": _relist,
 }
 """What `--figure` takes, in the order in which they are measured."""

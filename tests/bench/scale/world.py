@@ -79,7 +79,8 @@ def run_jobs(world: World, operator: OperatorProcess, names: Iterable[str], pods
     before = jobs_in(operator.port, "Running")
     world.poster.send(post_job(name, pods) for name in wanted)
     try:
-        wait_until(lambda: jobs_in(operator.port, "Running") >= before + len(wanted), f"{len(wanted)} jobs run")
+        # Each question costs the operator a walk over all jobs, and its processor time is a figure.
+        wait_until(lambda: jobs_in(operator.port, "Running") >= before + len(wanted), f"{len(wanted)} jobs run", step=2)
     except RuntimeError as error:
         jobs = world.cluster.kubectl("get", "pfj", "-A", "-o", "wide")
         said = operator.log.read_text()[-2000:]
