@@ -120,7 +120,7 @@ def _until_deleted(world: World, names: Iterable[str]) -> float:
 
 
 def _bare_deletion(world: World, jobs: int) -> list[Figure]:
-    """What of a deletion is not the operator's: there is none."""
+    """How long a deletion takes where no operator has any part in it."""
     with world.operator() as operator:
         burst(world, operator, jobs, "left")
     seconds = _until_deleted(world, [f"left-{index}" for index in range(jobs)])

@@ -25,7 +25,7 @@ from tests.trainer.core.provoked import (
     provoked,
     use_up_a_gpu_in_step_3,
     use_up_a_gpu_while_loading,
-    wait_four_seconds_in_collectives,
+    wait_seconds_in_collectives,
 )
 from tests.trainer.launcher.conftest import free_port
 
@@ -92,14 +92,14 @@ def test_a_launcher_that_is_gone(inputs: Path, tmp_path: Path, attempts: list[At
 @pytest.mark.slow
 def test_a_rank_that_stands_still(inputs: Path, tmp_path: Path, run: Run) -> None:
     job = make_tiny_job(tmp_path / "job", inputs, **ENDLESS)
-    attempt = run(job, environment=provoked(wait_four_seconds_in_collectives), peers=1)
+    attempt = run(job, environment=provoked(wait_seconds_in_collectives), peers=1)
     attempt.wait_for("step 3/")
     pid = attempt.pid("rank 1")
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
     outcome = attempt.finish()
     assert (outcome.reason, outcome.rank) == (Reason.COLLECTIVE_TIMEOUT, 0)
-    assert "Timed out waiting 4000ms" in outcome.message
+    assert "Timed out waiting 8000ms" in outcome.message
     assert "; rank 1 stood still in stage train since 20" in outcome.message
     assert "the one that stood still" in outcome.hint
 
