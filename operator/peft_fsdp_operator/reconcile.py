@@ -32,7 +32,8 @@ from .status_writes import seconds_to_wait
 
 STOPPING: Final = (Phase.RESTARTING, Phase.SUSPENDING, Phase.SUSPENDED)
 WATCHED: Final = (Phase.STARTING, Phase.RUNNING)
-"""Phases that a pass enters with nothing left to do: whatever follows is in the news of a pod, or in `look_again`."""
+"""Phases in which a pass leaves nothing to do: whatever follows is in the news of a pod, or in `look_again`. In others
+what was written is what the next decision begins with: the verdict first, then what the end of the gang waits for."""
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ class Reconciler:
         if decision.create and record.written_at == written_at and not await self._is_newest(key, raw):
             return 0.0
         changed = await self._act(job, decision, record, now)
-        if changed or (decision.status.phase is not before.phase and decision.status.phase not in WATCHED):
+        if changed or (record.written_at != written_at and decision.status.phase not in WATCHED):
             return 0.0
         return _soonest(wait, decision, now)
 

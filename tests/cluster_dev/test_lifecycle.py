@@ -9,6 +9,7 @@ import pytest
 from dev.cluster import processes
 from dev.cluster.instance import FULL, down, runs_partly, up_control_plane, up_full
 from dev.cluster.layout import Layout
+from dev.cluster.progress import wait_until
 from tests.cluster.sharing import nobody_in
 from tests.cluster_dev.machine import machine_state
 
@@ -37,6 +38,7 @@ def test_a_control_plane_starts_once_is_repaired_and_goes() -> None:
         etcd = _pid(CONTROL_PLANE, "etcd")
         assert etcd is not None
         os.kill(etcd, signal.SIGKILL)
+        wait_until(lambda: _pid(CONTROL_PLANE, "etcd") is None, "etcd is dead", 10)
         up_control_plane(CONTROL_PLANE)
         assert _pid(CONTROL_PLANE, "etcd") not in (None, etcd)
         assert "kept" in cluster.kubectl("get", "namespaces", "-o", "name")
