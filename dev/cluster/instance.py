@@ -22,6 +22,7 @@ from dev.cluster.network import NODE_ADDRESS, check_no_other_cluster
 from dev.cluster.node import Node, nodes_of
 from dev.cluster.packages import install_packages
 from dev.cluster.preflight import check_full, check_programs
+from dev.cluster.progress import wait_until
 from dev.cluster.record import LOOPBACK, Record, new_record, read_record, write_record
 
 FULL = "main"
@@ -39,6 +40,12 @@ class Cluster:
 
     def kubectl(self, *arguments: str, input: str | None = None) -> str:
         return run_kubectl(self.kubeconfig, *arguments, input=input)
+
+    def wait_until_served(self, crd: str) -> None:
+        """Until the API server takes objects of this definition. `kubectl wait` fails on one that is so new that it has
+        no conditions yet."""
+        show = ("get", f"crd/{crd}", '-o=jsonpath={.status.conditions[?(@.type=="Established")].status}')
+        wait_until(lambda: self.kubectl(*show) == "True", f"{crd} is served", 60)
 
     def volume(self, name: str, namespace: str = "default", size: str = "5Gi", mode: str = "RWX") -> Path:
         """A claim with a volume; the folder returned is what pods see under the claim."""

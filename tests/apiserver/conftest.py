@@ -15,7 +15,7 @@ def api_server(worker_id: str) -> Iterator[Cluster]:
     """A running control plane without nodes, in which PeftFsdpJob is known; one for each process of tests."""
     with control_plane(f"apiserver-tests-{worker_id}") as cluster:
         cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=crd_yaml())
-        cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", f"crd/{crd()['metadata']['name']}")
+        cluster.wait_until_served(crd()["metadata"]["name"])
         yield cluster
 
 

@@ -52,7 +52,7 @@ def test_install_upgrade_uninstall_leaves_the_crd_and_the_jobs(release):
     notes = release.install()
     assert notes.count("  kubectl ") == 3
     assert has_pod(release)
-    release.cluster.kubectl("wait", "--for=condition=Established", "crd/peftfsdpjobs.training.peft-fsdp.io")
+    release.cluster.wait_until_served("peftfsdpjobs.training.peft-fsdp.io")
     release.cluster.kubectl("apply", "-f", str(EXAMPLE))
     before = release.cluster.kubectl("get", "pfj", "cpu-demo", "-o", "jsonpath={.metadata.resourceVersion}")
     release.install("--set", "trainerImage=registry.example.com/trainer:2")

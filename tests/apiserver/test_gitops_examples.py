@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import yaml
 
 from dev.gitops.foreign import crd_files
 from tests.gitops.examples import EXAMPLES, documents, of_kind
@@ -22,7 +23,8 @@ FOUND = [
 def foreign(api_server):
     files = [argument for path in crd_files() for argument in ("-f", str(path))]
     api_server.kubectl("apply", "--server-side", *files)
-    api_server.kubectl("wait", "--for=condition=Established", "--timeout=60s", *files)
+    for path in crd_files():
+        api_server.wait_until_served(yaml.safe_load(path.read_text())["metadata"]["name"])
     yield api_server
     api_server.kubectl("delete", *files)
 

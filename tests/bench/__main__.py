@@ -58,7 +58,7 @@ def measure_operator() -> list[Figure]:
     with control_plane(INSTANCE) as cluster, tempfile.TemporaryDirectory() as folder:
         add_fake_nodes(INSTANCE, 80, gpus=8)
         cluster.kubectl("apply", "-f", str(ROOT / "manifests" / "crd.yaml"))
-        cluster.kubectl("wait", "--for=condition=Established", "crd/peftfsdpjobs.training.peft-fsdp.io")
+        cluster.wait_until_served("peftfsdpjobs.training.peft-fsdp.io")
         return asyncio.run(_measure_operator(cluster, Path(folder)))
 
 

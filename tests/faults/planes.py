@@ -14,5 +14,5 @@ def faults_plane(name: str = NAME) -> Iterator[Cluster]:
     """A running control plane in which PeftFsdpJob is known and every write is in the audit log."""
     with control_plane(name, audit_bodies=True) as instance:
         instance.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=crd_yaml())
-        instance.kubectl("wait", "--for=condition=Established", "--timeout=60s", f"crd/{crd()['metadata']['name']}")
+        instance.wait_until_served(crd()["metadata"]["name"])
         yield instance

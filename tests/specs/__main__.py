@@ -31,7 +31,7 @@ def main() -> int:
         return 0
     with control_plane(NAME) as instance:
         instance.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=crd_yaml())
-        instance.kubectl("wait", "--for=condition=Established", "--timeout=60s", f"crd/{crd()['metadata']['name']}")
+        instance.wait_until_served(crd()["metadata"]["name"])
         report = asyncio.run(run(instance, jobs))
     print("\n".join([*report.complaints, report.summary()]))
     return 1 if report.complaints else 0

@@ -104,11 +104,8 @@ def open_world(pods: int) -> Iterator[World]:
 
 
 def apply_crd(cluster: Cluster) -> None:
-    """`kubectl wait` alone would fail on an object that has no conditions yet."""
     cluster.kubectl("apply", "-f", str(ROOT / "manifests" / "crd.yaml"))
-    show = ("get", "crd/peftfsdpjobs.training.peft-fsdp.io", "-o=jsonpath={.status.conditions}")
-    wait_until(lambda: "Established" in cluster.kubectl(*show), "the CRD has conditions", step=0.2)
-    cluster.kubectl("wait", "--for=condition=Established", show[1])
+    cluster.wait_until_served("peftfsdpjobs.training.peft-fsdp.io")
 
 
 def make_namespace(cluster: Cluster, name: str) -> None:
