@@ -83,7 +83,7 @@ def test_an_operator_killed_during_a_restart_is_replaced_and_makes_one_attempt(r
         # Or the kubelet starts the container again, and the same pod leads on before its lease ends.
         runs.target.run("-n", SYSTEM_NAMESPACE, "delete", "pod", holder, "--grace-period=0", "--force")
         ended = runs.wait_for_phase(name, "Succeeded")
-        assert (ended["attempt"], sum(ended["restarts"].values())) == (2, 1)
+        assert (ended["attempt"], sum(ended["restarts"].values())) == (2, 1), ended["failures"]
         assert _leader(runs)[0] != holder
     finally:
         install_chart(runs.target)

@@ -5,6 +5,7 @@ It loads the config, runs `train`, and turns whatever ends it into a failure fil
 
 import ctypes
 import gc
+import logging
 import os
 import signal
 import sys
@@ -82,14 +83,14 @@ def _die_with_launcher() -> None:
 
 
 def _exit(code: int) -> None:
-    """Leave without waiting for library threads where a peer is gone: communicators hang in their destructors."""
+    """Leave without the interpreter's end. Communicators are destroyed in it, and one whose peer has left a moment
+    earlier hangs or aborts the process: a rank that had succeeded would end with a signal, and cost the job an attempt.
+    Whatever must be written is closed by then.
+    """
+    logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
-    if code:
-        os._exit(code)
-    # Or the interpreter's end passes over what is frozen, and a library lists 500 "leaks" as the log's last words.
-    gc.unfreeze()
-    sys.exit(0)
+    os._exit(code)
 
 
 if __name__ == "__main__":
