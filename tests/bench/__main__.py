@@ -16,8 +16,8 @@ from tests.bench.report import Figure, print_figures, write_report
 from tests.bench.scale import measure as scale
 from tests.bench.scale import projection
 from tests.bench.scale.soak import soak
+from tests.bench.scale.world import apply_crd
 
-ROOT = Path(__file__).parents[2]
 INSTANCE = "bench"
 PARTS = ["operator", "failures", "trainer", "loader", "overhead", "kills", "scale"]
 ON_DEMAND = ["commands", "soak"]
@@ -57,8 +57,7 @@ def measure_operator() -> list[Figure]:
     """Creation latency, idle memory and writes, on a control plane of its own with KWOK nodes."""
     with control_plane(INSTANCE) as cluster, tempfile.TemporaryDirectory() as folder:
         add_fake_nodes(INSTANCE, 80, gpus=8)
-        cluster.kubectl("apply", "-f", str(ROOT / "manifests" / "crd.yaml"))
-        cluster.wait_until_served("peftfsdpjobs.training.peft-fsdp.io")
+        apply_crd(cluster)
         return asyncio.run(_measure_operator(cluster, Path(folder)))
 
 

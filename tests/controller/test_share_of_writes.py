@@ -9,34 +9,31 @@ from peft_fsdp_operator.cluster.client import WRITES_AT_ONCE
 from peft_fsdp_operator.errors import Refused
 
 
+class Writes:
+    """Counts how many are under way at a time, at most."""
+
+    def __init__(self, seconds):
+        self.seconds, self.under_way, self.most = seconds, 0, 0
+
+    async def write(self):
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        await asyncio.sleep(self.seconds)
+        self.under_way -= 1
+
+
 @pytest.mark.parametrize(("is_alone", "share"), [(True, WRITES_PER_JOB), (False, WRITES_BESIDE_OTHERS)])
 async def test_one_job_leaves_room_for_others(is_alone, share):
-    under_way, most = 0, 0
-
-    async def write() -> None:
-        nonlocal under_way, most
-        under_way += 1
-        most = max(most, under_way)
-        await asyncio.sleep(0)
-        under_way -= 1
-
-    errors = await _all([write() for _ in range(1000)], lambda: is_alone)
-    assert (len(errors), most) == (1000, share)
+    writes = Writes(seconds=0)
+    errors = await _all([writes.write() for _ in range(1000)], lambda: is_alone)
+    assert (len(errors), writes.most) == (1000, share)
     assert share <= 2 * WRITES_AT_ONCE / 3
 
 
 async def test_a_job_that_is_alone_again_takes_its_whole_share():
-    under_way, most, answers = 0, 0, iter([False] * 40)
-
-    async def write() -> None:
-        nonlocal under_way, most
-        under_way += 1
-        most = max(most, under_way)
-        await asyncio.sleep(0.01)
-        under_way -= 1
-
-    await _all([write() for _ in range(200)], lambda: next(answers, True))
-    assert most == WRITES_PER_JOB
+    writes, answers = Writes(seconds=0.01), iter([False] * 40)
+    await _all([writes.write() for _ in range(200)], lambda: next(answers, True))
+    assert writes.most == WRITES_PER_JOB
 
 
 async def test_errors_come_back_in_the_order_of_what_was_to_be_done():

@@ -115,7 +115,7 @@ def test_a_stop_while_training_loses_no_step(inputs: Path, tmp_path: Path, run: 
     assert again.steps(0)[0]["step"] == done + 1
 
 
-def test_a_stop_during_an_evaluation_does_not_wait_for_itsend_of(inputs: Path, tmp_path: Path, run: Run) -> None:
+def test_a_stop_during_an_evaluation_does_not_wait_for_its_end(inputs: Path, tmp_path: Path, run: Run) -> None:
     rows = (inputs / "data" / "test.jsonl").read_text()
     (inputs / "data" / "validation.jsonl").write_text(rows * 200)
     evaluation = {"every": {"steps": 2}, "batchSize": 1}

@@ -5,8 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,7 @@ from peft_fsdp_api import names
 from peft_fsdp_api.outcome import Outcome, parse_outcome
 from peft_fsdp_api.reasons import Reason, exit_code
 
-from .conftest import free_port, make_config
+from .conftest import free_port, make_config, wait_until
 
 ENVIRONMENT = {
     "MASTER_ADDR": "127.0.0.1",
@@ -116,7 +114,7 @@ def test_a_request_to_stop_that_comes_while_the_modules_load_is_heeded(tmp_path:
     with subprocess.Popen(["unshare", "--pid", "--fork", "--kill-child", *command], env=waits_for_ever) as container:
         try:
             first = _first_process(container.pid)
-            _wait_until(lambda: _runs(first, sys.executable) and _blocks(first, signal.SIGTERM))
+            wait_until(lambda: _runs(first, sys.executable) and _blocks(first, signal.SIGTERM), "a blocked SIGTERM")
             os.kill(first, signal.SIGTERM)
             assert container.wait(60) == exit_code(Reason.PREEMPTED)
         finally:
@@ -129,15 +127,8 @@ def test_a_request_to_stop_that_comes_while_the_modules_load_is_heeded(tmp_path:
 def _first_process(unshare: int) -> int:
     """The child of `unshare`, once there is one."""
     children = Path(f"/proc/{unshare}/task/{unshare}/children")
-    _wait_until(lambda: bool(children.read_text()))
+    wait_until(lambda: bool(children.read_text()), "the first process")
     return int(children.read_text())
-
-
-def _wait_until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.001)
 
 
 def _runs(pid: int, program: str) -> bool:
