@@ -34,6 +34,7 @@ from .log import log
 from .model import Skeleton
 from .model_source import ModelFolder
 from .output import Output
+from .random_state import random_state, set_random_state
 from .report import Reporter
 from .trainee import Trainee
 
@@ -93,7 +94,7 @@ class Checkpoints:
             adapter = gather_adapter(trainee.trained, keep=self._ranks.is_first)
             tensors = self._stager.stage(trainee.tensors())
             assert isinstance(tensors, dict)
-            place, random = self._folders.of_step(trainee.position.step), _random_state(self._ranks.device)
+            place, random = self._folders.of_step(trainee.position.step), random_state(self._ranks.device)
             facts = self._facts(trainee)
             snapshot = Snapshot(place, facts, tensors, random, adapter, trainee.cursor, trainee.skeleton)
             self._writing = self._thread.submit(self._write, snapshot)
@@ -204,13 +205,4 @@ class Checkpoints:
         if facts["worldSize"] != self._ranks.world_size:
             return
         state = torch.load(folder / f"random-{self._ranks.rank}.pt", weights_only=True)
-        torch.set_rng_state(state["cpu"])
-        if self._ranks.device.type == "cuda":
-            torch.cuda.set_rng_state(state["cuda"], self._ranks.device)
-
-
-def _random_state(device: torch.device) -> dict[str, torch.Tensor]:
-    state = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        state["cuda"] = torch.cuda.get_rng_state(device)
-    return state
+        set_random_state(state, self._ranks.device)

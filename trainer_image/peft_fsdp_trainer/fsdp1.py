@@ -74,6 +74,11 @@ class FlatSharding:
         return f"FSDP1 {strategy} over {self._shards} ranks, {self.mesh.size() // self._shards} replicas"
 
     @property
+    def reshards_within_step(self) -> bool:
+        """FSDP1 keeps what is not resharded after the forward pass until the step's last batch."""
+        return False
+
+    @property
     def _shards(self) -> int:
         return self.mesh.size(self.mesh.ndim - 1)
 

@@ -34,6 +34,11 @@ class FullyShard:
         replicas = self.mesh.size() // shards
         return f"fully_shard over {shards} ranks, {replicas} replicas"
 
+    @property
+    def reshards_within_step(self) -> bool:
+        """Every backward pass frees what it gathered, also where its gradients are kept back."""
+        return True
+
     def shard_layer(self, layer: nn.Module) -> nn.Module:
         """Prepare and shard one decoder layer that has its weights."""
         if self.compile:

@@ -3,6 +3,7 @@
 import contextlib
 import resource
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from .feed import Feed
 from .figures import Figures
 from .log import log
 from .optim import make_schedule
+from .random_state import random_state, set_random_state
 from .report import Reporter
 from .run_facts import RunFacts
 from .schedule import Interval
@@ -77,7 +79,8 @@ class Loop:
         loss_tokens, tokens, save_now, evaluate_now = self._agree(batches)
         position = self.trainee.position
         rate = float(self.schedule.get_last_lr()[0])
-        loss, norm = self.stepper.train(batches, loss_tokens, self.trainee.loss_scale, position.step + 1)
+        between = self._way_out_of_step() if len(batches) > 1 else _go_on
+        loss, norm = self.stepper.train(batches, loss_tokens, self.trainee.loss_scale, position.step + 1, between)
         self.schedule.step()
         epoch_ended = self.feed.advance(len(batches))
         self._figures.add(loss, loss_tokens, tokens, rate, norm)
@@ -109,6 +112,20 @@ class Loop:
         if stop:
             self._leave()
         return loss_tokens, tokens, save_now > 0, evaluate_now > 0
+
+    def _way_out_of_step(self) -> Callable[[], None]:
+        """What to do between the batches of the step that begins now, which may take longer than the grace period:
+        leave if asked to. The step is done again, so what is saved is the random state from before it."""
+        if not self.stepper.sharding.reshards_within_step:
+            return _go_on
+        random = random_state(self.ranks.device)
+
+        def leave_if_asked() -> None:
+            if self.ranks.sum([self.stop.requested])[0]:
+                set_random_state(random, self.ranks.device)
+                self._leave()
+
+        return leave_if_asked
 
     def _leave_if_asked(self) -> None:
         """Between two batches of an evaluation, which takes many times as long as a step."""
@@ -182,3 +199,7 @@ class Loop:
             resident = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
             # The kernel counts the two apart and in batches, so the first may be ahead.
             self.reporter.memory(resident, max(resident, usage.ru_maxrss * 1024))
+
+
+def _go_on() -> None:
+    """Between two batches of a step that is not left."""

@@ -36,6 +36,10 @@ class Sharding(Protocol):
     def words(self) -> str:
         """What is sharded and replicated, for log and card."""
 
+    @property
+    def reshards_within_step(self) -> bool:
+        """Whether the adapter is sharded between two batches of a step, as it must be where it is saved."""
+
     def shard_layer(self, layer: nn.Module) -> nn.Module:
         """Prepare and shard one decoder layer that has its weights; returns what takes its place."""
 

@@ -6,7 +6,7 @@ global batch gives the same gradients however it is cut up.
 
 import contextlib
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,9 +36,10 @@ class Stepper:
     max_grad_norm: float
 
     def train(
-        self, batches: list[Batch], loss_tokens: float, scale: LossScale, step: int
+        self, batches: list[Batch], loss_tokens: float, scale: LossScale, step: int, between: Callable[[], None]
     ) -> tuple[torch.Tensor, float]:
-        """One step on this rank's batches; `loss_tokens` counts those of all ranks.
+        """One step on this rank's batches; `loss_tokens` counts those of all ranks. `between` is called between two
+        batches; what it raises leaves adapter and optimizer as the step before left them.
 
         Returns this rank's summed loss, on the device, and the gradient norm before clipping.
 
@@ -51,6 +52,8 @@ class Stepper:
         weight = factor * self.ranks.world_size / max(loss_tokens, 1.0)
         total = torch.zeros((), device=self.ranks.device)
         for number, batch in enumerate(batches):
+            if number:
+                between()
             with self.sharding.accumulating(self.model, last=number == len(batches) - 1):
                 loss = self._loss(batch)
                 torch.autograd.backward(loss * weight)

@@ -1,8 +1,8 @@
 """A request to stop, as a rank sees it: SIGTERM from its launcher.
 
-While there is something to save it is a flag, read at step boundaries and between the batches of an evaluation; the
-ranks must agree on the step at which they stop, so the flag of one rank decides nothing. Before the first step and
-after the export there is nothing to save, and the process ends at once, whatever it is waiting for.
+While there is something to save it is a flag, read before each batch of a step or an evaluation, with FSDP1 before each
+step; the ranks must agree on where they stop, so the flag of one rank decides nothing. Before the first step and after
+the export there is nothing to save, and the process ends at once, whatever it is waiting for.
 Made by `rank`, handed to `train`.
 """
 
