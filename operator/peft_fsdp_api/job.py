@@ -276,7 +276,8 @@ def parse_job(raw: Mapping[str, Any]) -> PeftFsdpJob:
     Raises InvalidJob with all problems of the schema, or, where the schema holds, all broken rules.
     """
     try:
-        observed = {key: _whole_numbers(value) for key, value in raw.items() if key != "status"}
+        observed = {key: value for key, value in raw.items() if key != "status"}
+        observed["spec"] = _whole_numbers(raw.get("spec"))
         # By alias only: the API server knows no `gpus_per_node`.
         job = PeftFsdpJob.model_validate(observed, by_alias=True, by_name=False)
     except ValidationError as error:

@@ -53,7 +53,7 @@ class ApiModel(BaseModel):
     def _null_is_absent(cls, data: Any) -> Any:
         """The API server drops nulls of fields that are not nullable, and none of ours is; unknown fields it refuses,
         null or not."""
-        if isinstance(data, Mapping):
+        if isinstance(data, Mapping) and None in data.values():
             known = {field.alias for field in cls.model_fields.values()}
             return {key: value for key, value in data.items() if value is not None or key not in known}
         return data

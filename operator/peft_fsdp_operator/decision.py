@@ -6,11 +6,14 @@ Made by `decide`, carried out by `reconcile`.
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from typing import Literal
+from typing import Final, Literal
 
 from peft_fsdp_api.status import JobStatus
 
 from .seen import PodSeen
+
+CREATING_PODS: Final = "CreatingPods"
+STARTING_PODS: Final = "StartingPods"
 
 
 class Shared(Enum):

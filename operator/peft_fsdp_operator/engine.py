@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from .children import Children, Mirrors
 from .cluster import CONFIGMAPS, PODS, SERVICES, Cluster
+from .decide.phases import ACTIVE
 from .election import Election
 from .errors import ApiError
 from .events import Recorder
@@ -31,6 +32,10 @@ from .settings import Settings
 from .urgency import cannot_wait
 
 REST_PER_POD: Final = 0.0002
+REST_IN_ATTEMPT: Final = 0.02
+"""Seconds. The pods of a small gang start within the moment, and what cannot wait ends the rest."""
+BUSY_DEPTH: Final = 16
+"""Jobs that wait for a pass, from which on events for people wait too."""
 
 
 def utc_now() -> datetime:
@@ -48,7 +53,9 @@ class Engine:
         self._mirrors = self._make_mirrors(cluster, settings.namespaces or (None,))
         self._nodes = Nodes(cluster, self._nodes_changed, utc_now)
         self._children = Children(cluster, self._mirrors, settings.trainer_image, lambda: self._queue.active < 2)
-        self._recorder = Recorder(cluster, settings.identity, utc_now, metrics.events_left_out.inc)
+        self._recorder = Recorder(
+            cluster, settings.identity, utc_now, metrics.events_left_out.inc, lambda: len(self._queue) > BUSY_DEPTH
+        )
         self._reconciler = Reconciler(
             cluster, self.jobs, self._children, self._nodes, self._recorder, metrics, utc_now, self._check_lead
         )
@@ -113,7 +120,10 @@ class Engine:
     def _rest(self, key: JobKey) -> float:
         """A pass looks at every pod of its job: the more there are, the longer their news is collected."""
         record = self.jobs.get(key)
-        return 0.0 if record is None else REST_PER_POD * len(self._pods_of(key, record))
+        if record is None:
+            return 0.0
+        rest = REST_PER_POD * len(self._pods_of(key, record))
+        return max(rest, REST_IN_ATTEMPT) if record.phase in ACTIVE else rest
 
     def _check_lead(self) -> None:
         if self._elected:

@@ -17,9 +17,12 @@ from .decision import Notice
 from .errors import ApiError
 from .times import stamp
 
-WAITING_MAX: Final = 1000
+WAITING_MAX: Final = 4000
 POSTERS: Final = 4
 """A request that is not answered for half a minute must not hold up the events of all jobs."""
+BUSY_PAUSE: Final = 0.5
+"""Seconds between two events of a poster while jobs wait: two thousand of them at once keep an API server busy for as
+long as a hundred gangs of pods."""
 MESSAGE_MAX: Final = 1024
 
 log = logging.getLogger(__name__)
@@ -29,9 +32,16 @@ class Recorder:
     """A bounded line of events. Where it is full, or the API server refuses one, it is logged and left out."""
 
     def __init__(
-        self, cluster: Cluster, instance: str, clock: Callable[[], datetime], left_out: Callable[[], None]
+        self,
+        cluster: Cluster,
+        instance: str,
+        clock: Callable[[], datetime],
+        left_out: Callable[[], None],
+        is_busy: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`is_busy`: whether jobs wait for the operator."""
         self._cluster, self._instance, self._clock, self._left_out = cluster, instance, clock, left_out
+        self._is_busy = is_busy
         self._line: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue(WAITING_MAX)
 
     def post(self, job: Mapping[str, Any], notice: Notice) -> None:
@@ -52,6 +62,8 @@ class Recorder:
     async def _post_one_by_one(self) -> None:
         while True:
             namespace, body = await self._line.get()
+            if self._is_busy():
+                await asyncio.sleep(BUSY_PAUSE)
             try:
                 await self._cluster.create(EVENTS, namespace, body)
             except ApiError as error:

@@ -92,7 +92,7 @@ def _registry(credentials: Credentials, cluster: Cluster, engine: Engine) -> kop
         traces = [count_requests(JOBS, cluster.seen)]
         anew = begin_anew(JOBS, engine.headcount.call_for)
         connections = cluster.session.connector
-        wrappers = [anew, keep_sound(JOBS), read_shallow]
+        wrappers = [anew, keep_sound(JOBS, engine.jobs.knows), read_shallow]
         session = open_session(credentials, shared=connections, traces=traces, middlewares=wrappers)
         return kopf.AiohttpSession(
             server=credentials.server, default_namespace=credentials.namespace, aiohttp_session=session

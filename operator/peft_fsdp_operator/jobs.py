@@ -1,7 +1,7 @@
 """The jobs themselves, as kopf's watch and our own writes show them. Filled by `handlers`, used by `reconcile`.
 
-A job is parsed once per generation. Of two versions the newer one is kept, wherever it came from: the answer to our
-own status write usually arrives before the watch tells of it.
+A job is parsed once per generation, its status once per version. Of two versions the newer one is kept, wherever it
+came from: the answer to our own status write usually arrives before the watch tells of it.
 """
 
 from collections import Counter
@@ -11,8 +11,9 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from peft_fsdp_api.job import InvalidJob, PeftFsdpJob, parse_job
-from peft_fsdp_api.status import Phase
+from peft_fsdp_api.status import JobStatus, Phase
 
+from .observe import see_status
 from .pulse import GangMemory
 from .seen import LauncherReport, Refusal, Words
 
@@ -49,6 +50,7 @@ class JobRecord:
     restart_since: dict[str, datetime] = field(default_factory=dict)
     """What the attempt after a failure has yet to reach, and since when it is awaited: for the metrics."""
     _parsed: tuple[int, PeftFsdpJob | InvalidJob] | None = field(default=None, repr=False)
+    _status: tuple[Mapping[str, Any], JobStatus] | None = field(default=None, repr=False)
 
     @property
     def uid(self) -> str:
@@ -76,6 +78,13 @@ class JobRecord:
         return self._parsed[1]
 
     @property
+    def status(self) -> JobStatus:
+        """As written last. Raises ValueError as `see_status` does."""
+        if self._status is None or self._status[0] is not self.raw:
+            self._status = self.raw, see_status(self.raw)
+        return self._status[1]
+
+    @property
     def is_known_invalid(self) -> bool:
         """Whether the job was parsed and breaks the contract."""
         return self._parsed is not None and isinstance(self._parsed[1], InvalidJob)
@@ -94,6 +103,14 @@ class Jobs:
     def get(self, key: JobKey) -> JobRecord | None:
         """The record of a job, or None once it is gone."""
         return self._records.get(key)
+
+    def knows(self, raw: Mapping[str, Any]) -> bool:
+        """Whether this version of a job, or a newer one of the same job, has been taken in."""
+        metadata = raw["metadata"]
+        known = self._records.get(JobKey(metadata["namespace"], metadata["name"]))
+        if known is None or known.uid != metadata["uid"]:
+            return False
+        return int(metadata["resourceVersion"]) <= int(known.raw["metadata"]["resourceVersion"])
 
     def keep(self, raw: Mapping[str, Any]) -> JobKey:
         """Take in a version of a job, unless a newer one is known, of this job or of one made later with its name."""

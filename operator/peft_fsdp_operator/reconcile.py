@@ -26,7 +26,7 @@ from .job_metrics import CREATED
 from .jobs import JobKey, JobRecord, Jobs
 from .metrics import Metrics
 from .nodes import Nodes
-from .observe import claims_of, see_claim, see_status
+from .observe import claims_of, see_claim
 from .seen import ClaimSeen, Observed
 from .status_writes import seconds_to_wait
 
@@ -56,8 +56,7 @@ class Reconciler:
         record = self.jobs.get(key)
         if record is None or record.raw["metadata"].get("deletionTimestamp"):
             return None  # garbage collection takes the children
-        now, raw, job = self.clock(), record.raw, record.parsed
-        before = see_status(raw)
+        now, raw, job, before = self.clock(), record.raw, record.parsed, record.status
         if isinstance(job, InvalidJob):
             return await self._report(key, record, before, report_invalid(before, record.generation, job.problems), now)
         seen = await self._observe(job, before, record)

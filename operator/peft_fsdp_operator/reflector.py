@@ -8,7 +8,6 @@ the reflectors, `reconcile` reads them.
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 from peft_fsdp_api import names
@@ -139,10 +138,14 @@ class Reflector(Generic[T]):
             self._version = raw["metadata"]["resourceVersion"]
 
     def _take(self, kind: str, raw: Mapping[str, Any]) -> None:
+        metadata = raw["metadata"]
+        key = (metadata.get("namespace", ""), metadata["name"])
+        known = self._objects.get(key)
+        if kind != "DELETED" and known is not None and int(metadata["resourceVersion"]) <= known.resource_version:
+            return  # the echo of an own write
         seen = self._see(raw)
         if kind == "DELETED" or seen is None:
-            metadata = raw["metadata"]
-            self._drop((metadata.get("namespace", ""), metadata["name"]), seen)
+            self._drop(key, seen)
         else:
             self._put(seen)
 
@@ -156,7 +159,7 @@ class Reflector(Generic[T]):
                 self._drop(key)
         self._objects[key] = seen
         self._came(seen)
-        if known is None or replace(known, resource_version=seen.resource_version) != seen:
+        if known is None or known != seen:
             self._changed(seen)
 
     def _drop(self, key: tuple[str, str], last: T | None = None) -> None:

@@ -55,12 +55,15 @@ class ContainerEnd:
 
 @dataclass(frozen=True, slots=True)
 class ObjectSeen:
-    """What every object has in common; `namespace` is empty for those of the whole cluster."""
+    """What every object has in common; `namespace` is empty for those of the whole cluster.
+
+    Two versions that are alike in all that is looked at are equal.
+    """
 
     namespace: str
     name: str
     uid: str
-    resource_version: int
+    resource_version: int = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)

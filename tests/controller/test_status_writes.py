@@ -3,8 +3,10 @@
 import pytest
 
 from peft_fsdp_api.status import Phase, ProgressStatus, Waiting, WorkerCounts
+from peft_fsdp_operator.conditions import with_conditions
+from peft_fsdp_operator.decision import CREATING_PODS, STARTING_PODS, Decision
 from peft_fsdp_operator.status_writes import seconds_to_wait
-from tests.controller.builders import status
+from tests.controller.builders import NOW, status
 
 BEFORE = status(Phase.STARTING, waiting=Waiting(reason="ErrImagePull", message="no such tag"))
 
@@ -30,6 +32,19 @@ def test_counts_wait_from_the_first_pod_that_moved_and_progress_from_the_last_wr
     progress = BEFORE.model_copy(update={"progress": ProgressStatus(stage="train", step=3)})
     assert seconds_to_wait(BEFORE, counts, since_last=60, since_news=0.25) == 0.75
     assert seconds_to_wait(BEFORE, progress, since_last=60, since_news=0) == 0
+
+
+def test_that_all_pods_were_made_waits_like_counts_and_that_one_cannot_start_does_not():
+    made = pending(Decision(status(Phase.PENDING, attempt=1), CREATING_PODS, "attempt 1: its 2 pods are being made"))
+    starts = pending(Decision(status(Phase.STARTING, attempt=1), STARTING_PODS, "attempt 1: 0 of 2 pods run"))
+    waits = status(Phase.STARTING, attempt=1, waiting=Waiting(reason="Unschedulable", message="no node"))
+    assert seconds_to_wait(made, starts, since_last=0.25, since_news=0.25) == 0.75
+    assert seconds_to_wait(made, pending(Decision(waits, "Unschedulable", "no node")), 0, 0) == 0
+    assert seconds_to_wait(made, starts.model_copy(update={"attempt": 2}), 0, 0) == 0
+
+
+def pending(decision):
+    return with_conditions(decision, [], NOW)
 
 
 @pytest.mark.parametrize(

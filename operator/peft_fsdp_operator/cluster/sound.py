@@ -3,13 +3,16 @@
 kopf lists again where a watch ends with an event of code 410; any other error in it, a line that is no JSON, and a list
 that is none, end the operator. Here such an answer is asked for again, and such a watch ends with 410. Nor does kopf
 wait before it continues a watch that ended: one that always ends at once would be asked for without a pause.
+
+What the operator knows already is kept from it too: kopf spends a millisecond on each version of a job, and most of
+them are echoes of the operator's own writes.
 """
 
 import asyncio
 import itertools
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final
 
 import aiohttp
@@ -23,12 +26,17 @@ from .session import Handler
 LEFT_TO_KOPF: Final = frozenset({403, 410, 429})
 """Answers after which kopf tries again by itself, or that `lost_place` takes care of; so are all from 500 on."""
 EXPIRED: Final = b'{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","status":"Failure","code":410}}\n'
+ECHO_INTERVAL: Final = 5.0
+"""Seconds. kopf continues a watch from the last version it was given, which must not grow too old to be continued."""
 
 log = logging.getLogger(__name__)
 
 
-def keep_sound(resource: Resource) -> aiohttp.ClientMiddlewareType:
-    """A middleware for kopf's session, for lists and watches of one resource; `read_shallow` gives it lines."""
+def keep_sound(resource: Resource, is_known: Callable[[Mapping[str, Any]], bool]) -> aiohttp.ClientMiddlewareType:
+    """A middleware for kopf's session, for lists and watches of one resource; `read_shallow` gives it lines.
+
+    `is_known` says whether this version of an object, or a newer one, needs no telling.
+    """
     paces: defaultdict[str, Pace] = defaultdict(Pace)  # by path: kopf has a watch per namespace
 
     async def repeat(request: aiohttp.ClientRequest, handler: Handler) -> aiohttp.ClientResponse:
@@ -49,7 +57,7 @@ def keep_sound(resource: Resource) -> aiohttp.ClientMiddlewareType:
         if watches and response.status == 200:
             pace = paces[request.url.path]
             pace.begin()
-            response.content = _SoundEvents(response.content, pace, resource.plural)  # type: ignore[assignment]
+            response.content = _SoundEvents(response.content, pace, resource.plural, is_known)  # type: ignore[assignment]
         return response
 
     return repeat
@@ -74,8 +82,11 @@ async def _check(response: aiohttp.ClientResponse, watches: bool) -> None:
 class _SoundEvents:
     """The body of a watch, line by line, up to the first one that is no event."""
 
-    def __init__(self, body: aiohttp.StreamReader, pace: Pace, plural: str) -> None:
-        self._body, self._pace, self._plural = body, pace, plural
+    def __init__(
+        self, body: aiohttp.StreamReader, pace: Pace, plural: str, is_known: Callable[[Mapping[str, Any]], bool]
+    ) -> None:
+        self._body, self._pace, self._plural, self._is_known = body, pace, plural, is_known
+        self._told_at = float("-inf")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._body, name)
@@ -84,8 +95,10 @@ class _SoundEvents:
         try:
             async for line in self._body.iter_chunked(n):
                 if line.strip():
-                    read_event(line)
+                    event = read_event(line)
                     self._pace.hear()
+                    if self._is_echo(event):
+                        continue
                 yield line
         except aiohttp.ClientError:
             await asyncio.sleep(self._pace.wait_after_break())
@@ -98,3 +111,11 @@ class _SoundEvents:
             yield EXPIRED
         else:
             await asyncio.sleep(self._pace.wait_after_end())
+
+    def _is_echo(self, event: Mapping[str, Any]) -> bool:
+        """Whether an event can be left out. One now and then never is."""
+        now = asyncio.get_running_loop().time()
+        if event["type"] == "MODIFIED" and now - self._told_at < ECHO_INTERVAL and self._is_known(event["object"]):
+            return True
+        self._told_at = now
+        return False

@@ -8,7 +8,7 @@ from peft_fsdp_api.durations import parse_duration
 from peft_fsdp_api.reasons import Reason
 from peft_fsdp_api.status import JobStatus, Phase, Waiting
 
-from ..decision import Decision, Notice, Shared
+from ..decision import CREATING_PODS, STARTING_PODS, Decision, Notice, Shared
 from ..seen import Observed, PodSeen, Refusal
 from ..times import read_time, seconds_between, stamp
 from .cause import Nodes, find_cause
@@ -133,7 +133,7 @@ def _create_missing(seen: Observed, status: JobStatus, now: datetime) -> Decisio
     asks = changed(status, waiting=find_waiting(pods, refusal, seen.pod_words), workers=count(seen, status))
     return Decision(
         asks,
-        asks.waiting.reason if asks.waiting else "CreatingPods",
+        asks.waiting.reason if asks.waiting else CREATING_PODS,
         asks.waiting.message if asks.waiting else f"attempt {status.attempt}: its {nodes} pods are being made",
         create=() if held else missing,
         delete=old,
@@ -172,7 +172,7 @@ def _headline(status: JobStatus) -> tuple[str, str]:
         return status.waiting.reason, worker + status.waiting.message
     if status.phase is Phase.RUNNING:
         return "Running", f"attempt {status.attempt}: all {workers.desired} pods run"
-    return "StartingPods", f"attempt {status.attempt}: {workers.running} of {workers.desired} pods run"
+    return STARTING_PODS, f"attempt {status.attempt}: {workers.running} of {workers.desired} pods run"
 
 
 def _notice(before: JobStatus, after: JobStatus) -> Notice | None:
