@@ -39,3 +39,10 @@ def test_an_old_list_does_not_bring_back_the_job_that_had_the_name_before():
     record = jobs.get(JobKey("n", "a"))
     assert record is not None
     assert record.uid == "new"
+
+
+def test_a_version_is_known_once_it_or_a_newer_one_of_the_same_job_was_kept():
+    jobs = Jobs()
+    jobs.keep(raw("a", 5))
+    asked = [raw("a", 4), raw("a", 5), raw("a", 6), raw("a", 4, uid="v"), raw("b", 1)]
+    assert [jobs.knows(one) for one in asked] == [True, True, False, False, False]
