@@ -14,6 +14,8 @@ class Budget(StrEnum):
 
     NONE = "none"
     """Never retried: the same would happen again (or there is nothing to retry)."""
+    FREE = "free"
+    """Always retried and counted nowhere: nothing failed, the cluster only had no room for all at once."""
     APPLICATION = "application"
     INFRASTRUCTURE = "infrastructure"
     PREEMPTION = "preemption"
@@ -44,6 +46,7 @@ class Reason(StrEnum):
     POD_DELETED = "PodDeleted"
     DISRUPTED = "Disrupted"
     KUBELET_REJECTED = "KubeletRejected"
+    GANG_INCOMPLETE = "GangIncomplete"
     START_DEADLINE_EXCEEDED = "StartDeadlineExceeded"
     ACTIVE_DEADLINE_EXCEEDED = "ActiveDeadlineExceeded"
     SPEC_INVALID = "SpecInvalid"
@@ -138,6 +141,12 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
     ),
     Reason.KUBELET_REJECTED: ReasonFacts(
         None, Budget.INFRASTRUCTURE, "The node refused the pod or could not start its container; the message says why."
+    ),
+    Reason.GANG_INCOMPLETE: ReasonFacts(
+        None,
+        Budget.FREE,
+        "The workers of a job run all at once or not at all: free what the named one waits for, or ask for less. "
+        "spec.startDeadline bounds the wait.",
     ),
     Reason.START_DEADLINE_EXCEEDED: ReasonFacts(
         None,
