@@ -64,11 +64,11 @@ def train(config: TrainerConfig, reporter: Reporter, stop: StopRequest) -> None:
         reporter.stage(Stage.PUSH)
         repository = HubRepository(config.push_to_hub)
 
-        def push() -> None:
+        def push() -> str:
             output.confirm()
-            repository.push(output.adapter, f"Adapter of {config.job.name}")
+            return repository.push(output.adapter, f"Adapter of {config.job.name}")
 
-        ranks.decide(push)
+        log(ranks, f"the adapter is on the Hub in {ranks.decide(push)}")
     dist.destroy_process_group()
 
 
