@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from .names import USER_ID
+
 
 class Budget(StrEnum):
     """Which restart budget an end of an attempt is charged to."""
@@ -35,6 +37,7 @@ class Reason(StrEnum):
     QUANTIZATION_SELF_CHECK = "QuantizationSelfCheck"
     HUB_PUSH_FAILED = "HubPushFailed"
     DISK_FULL = "DiskFull"
+    VOLUME_NOT_WRITABLE = "VolumeNotWritable"
     RENDEZVOUS_FAILED = "RendezvousFailed"
     LOST_PEER = "LostPeer"
     COLLECTIVE_TIMEOUT = "CollectiveTimeout"
@@ -101,6 +104,12 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
         72,
         Budget.APPLICATION,
         "Make room on the named volume or lower checkpoint.keep; the next attempt goes on from the last checkpoint.",
+    ),
+    Reason.VOLUME_NOT_WRITABLE: ReasonFacts(
+        79,
+        Budget.NONE,
+        f"Pods run as user and group {USER_ID}: on a volume that ignores fsGroup (NFS, EFS, hostPath) "
+        f"`chown -R {USER_ID}:{USER_ID}` the folder, or use an access point for {USER_ID}.",
     ),
     Reason.RENDEZVOUS_FAILED: ReasonFacts(
         73,

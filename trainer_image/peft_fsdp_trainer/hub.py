@@ -23,8 +23,8 @@ CHECKPOINT_HINT: Final = (
 
 
 class HubRepository:
-    """The repository that `output.pushToHub` names. A name without a namespace is in that of the token's owner; only the
-    Hub knows who that is, and it takes commits under the whole id alone."""
+    """The repository that `output.pushToHub` names. A name without a namespace is in that of the token's owner; only
+    the Hub knows who that is, and it takes commits under the whole id alone."""
 
     def __init__(self, spec: PushToHubSpec) -> None:
         self._spec = spec

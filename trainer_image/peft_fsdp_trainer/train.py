@@ -42,6 +42,7 @@ from .stop import StopRequest
 from .trackers import start_trackers
 from .trainee import Trainee
 from .weights import find_weights
+from .write_access import check_writable
 
 
 def train(config: TrainerConfig, reporter: Reporter, stop: StopRequest) -> None:
@@ -73,6 +74,7 @@ def train(config: TrainerConfig, reporter: Reporter, stop: StopRequest) -> None:
 
 
 def _train_adapter(config: TrainerConfig, output: Output, ranks: Ranks, reporter: Reporter, stop: StopRequest) -> None:
+    ranks.decide(lambda: check_writable(Path(config.paths.cache), "cache.claim"))
     base = fetch_model(config.model, Path(config.paths.cache), ranks, reporter)
     tokenizer = read_tokenizer(base, config.model)
     model_config = read_model_config(base.folder, config.model, config.quantization)
