@@ -55,6 +55,7 @@ class Reason(StrEnum):
     SPEC_INVALID = "SpecInvalid"
     CLAIM_NOT_FOUND = "ClaimNotFound"
     CLAIM_NOT_SHARED = "ClaimNotShared"
+    CLAIM_NOT_WRITABLE = "ClaimNotWritable"
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,12 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
         None,
         Budget.NONE,
         "Pods on several nodes need a claim with access mode ReadWriteMany; use such a claim, or workers.nodes 1.",
+    ),
+    Reason.CLAIM_NOT_WRITABLE: ReasonFacts(
+        None,
+        Budget.NONE,
+        "Adapter, checkpoints and downloads are written: use a claim with access mode ReadWriteMany, or ReadWriteOnce "
+        "with workers.nodes 1. What is only read belongs into workers.volumes.",
     ),
 }
 
