@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from .names import USER_ID
+from .names import ATTEMPT_FILE, USER_ID
 
 
 class Budget(StrEnum):
@@ -137,7 +137,8 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
     Reason.SUPERSEDED: ReasonFacts(
         78,
         Budget.NONE,
-        "Nothing is lost: a newer attempt of this job goes on in the same output, and this one left it alone.",
+        "A newer attempt of this job goes on in the same output, and this one left it alone. If no newer attempt runs, the "
+        f"job's status is older than its output: remove {ATTEMPT_FILE} there.",
     ),
     Reason.QUANTIZATION_SELF_CHECK: ReasonFacts(
         77,
