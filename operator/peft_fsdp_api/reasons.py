@@ -137,8 +137,8 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
     Reason.SUPERSEDED: ReasonFacts(
         78,
         Budget.NONE,
-        "A newer attempt of this job goes on in the same output, and this one left it alone. If no newer attempt runs, the "
-        f"job's status is older than its output: remove {ATTEMPT_FILE} there.",
+        "A newer attempt of this job goes on in the same output, and this one left it alone. If no newer attempt runs, "
+        f"the job's status is older than its output: remove {ATTEMPT_FILE} there.",
     ),
     Reason.QUANTIZATION_SELF_CHECK: ReasonFacts(
         77,

@@ -99,3 +99,13 @@ class FsdpSpec(ApiModel):
     """Keep the saved activations of each decoder layer in host memory."""
     reshard_after_forward: bool = True
     """Free the gathered parameters after each forward pass; false trades memory for one gather less."""
+
+    RULES: ClassVar = (
+        Rule(
+            cel="{reshardAfterForward} || {sharding} != 'none'",
+            holds=lambda fsdp: fsdp.reshard_after_forward or fsdp.sharding != "none",
+            message='reshardAfterForward is {reshardAfterForward}, but sharding is "{sharding}", so nothing is '
+            "gathered that could be freed; remove reshardAfterForward, or use sharding full or hybrid",
+            field="reshardAfterForward",
+        ),
+    )

@@ -60,8 +60,8 @@ class HubSpec(ApiModel):
     """Access to the Hugging Face Hub."""
 
     token_secret: ObjectName | None = None
-    """Secret whose key `token` holds the access token, for gated models and for pushing. Absent means no
-    token."""
+    """Secret whose key `token` holds the access token, for gated models and for pushing; nothing is asked with it where
+    offline is true. Absent means no token."""
     endpoint: WebAddress | None = None
     """Address of a mirror; absent means huggingface.co."""
     offline: bool = False
