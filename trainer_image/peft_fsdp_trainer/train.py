@@ -42,7 +42,7 @@ from .stop import StopRequest
 from .trackers import start_trackers
 from .trainee import Trainee
 from .weights import find_weights
-from .write_access import check_writable
+from .write_access import check_writable, naming_unwritable
 
 
 def train(config: TrainerConfig, reporter: Reporter, stop: StopRequest) -> None:
@@ -74,8 +74,10 @@ def train(config: TrainerConfig, reporter: Reporter, stop: StopRequest) -> None:
 
 
 def _train_adapter(config: TrainerConfig, output: Output, ranks: Ranks, reporter: Reporter, stop: StopRequest) -> None:
-    ranks.decide(lambda: check_writable(Path(config.paths.cache), "cache.claim"))
-    base = fetch_model(config.model, Path(config.paths.cache), ranks, reporter)
+    cache = Path(config.paths.cache)
+    ranks.decide(lambda: check_writable(cache, "cache.claim"))
+    with naming_unwritable(cache, "cache.claim"):
+        base = fetch_model(config.model, cache, ranks, reporter)
     tokenizer = read_tokenizer(base, config.model)
     model_config = read_model_config(base.folder, config.model, config.quantization)
     attention = choose_attention(config.model, Means.of(config, model_config, ranks.device))
@@ -114,12 +116,13 @@ def _prepare_data(
 ) -> PreparedData:
     """The rows, the same ones on every rank. Raises DatasetInvalid."""
     reporter.stage(Stage.TOKENIZE)
-    with naming_full_disk(Path(config.paths.cache), "the tokenized data"):
+    cache = Path(config.paths.cache)
+    with naming_full_disk(cache, "the tokenized data"), naming_unwritable(cache, "cache.claim"):
         data = prepare(
             config.dataset,
             tokenizer,
             attention=attention,
-            cache_dir=Path(config.paths.cache),
+            cache_dir=cache,
             report=lambda _stage, done, total: reporter.advance(done, total or None),
         )
     if ranks.decide(lambda: data.fingerprint) != data.fingerprint:

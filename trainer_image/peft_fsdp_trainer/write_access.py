@@ -1,7 +1,7 @@
 """Says who may not write where. Pods are no root, and many volumes leave their folders to the user who made them.
 
 Without it the first file of a run ends as an unforeseen error, which is retried and fails again. Used before anything
-is loaded, on rank 0.
+is trained.
 """
 
 import contextlib
@@ -24,19 +24,20 @@ READ_ONLY_HINT: Final = (
 
 @contextlib.contextmanager
 def naming_unwritable(folder: Path, field: str) -> Iterator[None]:
-    """Turn what the system refuses in the block into VolumeNotWritable, with whose `folder` is. `field` of the spec
-    names its volume."""
+    """Turn what the system refuses in the block, in `folder` or below it, into VolumeNotWritable with the owner of the
+    place: somebody else may have put files there. `field` of the spec names the volume."""
     try:
         yield
     except OSError as error:
+        place = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else folder
+        if error.errno not in (*DENIED, errno.EROFS) or not place.is_relative_to(folder):
+            raise
         if error.errno == errno.EROFS:
             message = f"{folder} (spec.{field}) cannot be written: its file system is mounted read-only"
             raise VolumeNotWritable(message, hint=READ_ONLY_HINT) from error
-        if error.errno not in DENIED:
-            raise
-        raise VolumeNotWritable(
-            f"user {os.geteuid()} (group {os.getegid()}) may not write to {folder} (spec.{field}): {_owner(folder)}"
-        ) from error
+        user = f"user {os.geteuid()} (group {os.getegid()})"
+        message = f"{user} is denied access to {place} (spec.{field}): {_owner(place)}"
+        raise VolumeNotWritable(message) from error
 
 
 def check_writable(folder: Path, field: str) -> None:
@@ -46,9 +47,9 @@ def check_writable(folder: Path, field: str) -> None:
         tempfile.TemporaryFile(dir=folder).close()
 
 
-def _owner(folder: Path) -> str:
-    """Whose the folder is, or the nearest one above it that can be seen."""
-    for path in (folder, *folder.parents):
+def _owner(place: Path) -> str:
+    """Whose the place is, or the nearest one above it that can be seen."""
+    for path in (place, *place.parents):
         with contextlib.suppress(OSError):
             facts = path.stat()
             mode = stat.filemode(facts.st_mode)
