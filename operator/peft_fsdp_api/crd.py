@@ -36,7 +36,7 @@ PRINTER_COLUMNS: Final = (
     ("Loss", "number", ".status.progress.loss", 0, "Training loss of the last logged step."),
     ("Remaining", "string", ".status.progress.remaining", 0, "Estimated time to the end of the training."),
     ("Tokens/s", "number", ".status.progress.tokensPerSecond", 1, "Tokens of all ranks per second."),
-    ("Waiting", "string", ".status.waiting.reason", 1, "Why the attempt does not start."),
+    ("Waiting", "string", ".status.waiting.reason", 1, "What the job waits for."),
     ("Failure", "string", ".status.lastFailure.reason", 1, "Why the last failed attempt ended."),
     ("Adapter", "string", ".status.adapter.path", 1, "Folder of the finished adapter inside the output claim."),
     ("Age", "date", ".metadata.creationTimestamp", 0, "Time since the job was created."),

@@ -1,28 +1,12 @@
 """What a launcher serves at `/progress`: written by the ranks, read by the operator and by `peft-fsdp run`."""
 
-from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
 from .schema import ApiModel
+from .stage import Stage as Stage
 from .status import AdapterStatus, CheckpointStatus, Time
-
-
-class Stage(StrEnum):
-    """What a rank is doing, in the order of a run."""
-
-    START = "start"
-    RENDEZVOUS = "rendezvous"
-    DOWNLOAD = "download"
-    TOKENIZE = "tokenize"
-    LOAD = "load"
-    TRAIN = "train"
-    EVALUATE = "evaluate"
-    SAVE = "save"
-    EXPORT = "export"
-    PUSH = "push"
-    DONE = "done"
 
 
 class RankProgress(ApiModel):

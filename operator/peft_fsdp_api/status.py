@@ -1,6 +1,6 @@
 """The status of a job as the operator writes it: computed whole, in one server-side apply.
 
-`attempt`, `restarts`, `budgets`, `phase`, `attemptTime`, `startTime`, `activeSeconds`, `runningSince`,
+`attempt`, `restarts`, `budgets`, `phase`, `attemptTime`, `waitingSince`, `startTime`, `activeSeconds`, `runningSince`,
 `nextAttemptTime`, `lastFailure`, `failures` and `avoidedNodes` are also the operator's only memory; everything else is
 recomputed from what the cluster shows.
 """
@@ -11,6 +11,7 @@ from typing import Annotated
 from pydantic import Field
 
 from .schema import ApiModel
+from .stage import Stage
 from .text import Described, Keyed
 
 Time = Annotated[str, Field(max_length=64)]
@@ -24,7 +25,6 @@ class Phase(StrEnum):
     """A summary for printer columns. Terminal phases are a latch: they are never left again."""
 
     PENDING = "Pending"
-    QUEUED = "Queued"
     STARTING = "Starting"
     RUNNING = "Running"
     RESTARTING = "Restarting"
@@ -114,12 +114,12 @@ class WorkerCounts(ApiModel):
 
 
 class Waiting(ApiModel):
-    """Why an attempt does not start, in the words of the cluster."""
+    """What a job waits for, in the words of the cluster."""
 
     worker: int | None = None
     """Index of the first worker that waits; absent when no pod could be created."""
     reason: str
-    """Unschedulable, ImagePullBackOff, FailedMount, Forbidden and the like."""
+    """Unschedulable, ImagePullBackOff, FailedMount, Forbidden, NodeNotReady, Terminating and the like."""
     message: str
     """The scheduler's, kubelet's or API server's own sentence."""
 
@@ -127,8 +127,7 @@ class Waiting(ApiModel):
 class ProgressStatus(ApiModel):
     """How far the run is, as its launchers report."""
 
-    stage: str
-    """download, load, tokenize, train, evaluate, save, export or push."""
+    stage: Annotated[str, Field(description=f"What slowestRank does: {', '.join(Stage)}.")]
     step: int = 0
     """Optimizer steps done."""
     total_steps: int | None = None
@@ -229,7 +228,7 @@ class JobStatus(ApiModel):
     observed_generation: int | None = None
     """Generation of the spec this status belongs to; -1 before the operator has seen the job."""
     phase: Phase | None = None
-    """Pending, Queued, Starting, Running, Restarting, Suspending, Suspended, Succeeded or Failed."""
+    """Summary of the conditions."""
     attempt: int = 0
     """Number of the current attempt; 0 before the first. It also counts resumes."""
     restarts: Restarts = Restarts()
@@ -237,7 +236,7 @@ class JobStatus(ApiModel):
     workers: WorkerCounts | None = None
     """Pods of the current attempt."""
     waiting: Waiting | None = None
-    """Why the attempt does not start; absent when nothing waits."""
+    """What the job waits for: why pods do not start, do not stop, or are not heard of. Absent when nothing waits."""
     progress: ProgressStatus | None = None
     """How far the run is."""
     checkpoint: CheckpointStatus | None = None
@@ -255,9 +254,12 @@ class JobStatus(ApiModel):
     next_attempt_time: Time | None = None
     """When the next attempt may start (back-off)."""
     attempt_time: Time | None = None
-    """When the current attempt was decided on; startDeadline counts from here."""
+    """When the current attempt was decided on; startDeadline counts from here, or from waitingSince."""
+    waiting_since: Time | None = None
+    """Since when attempts begin of which some worker never starts (GangIncomplete); startDeadline counts from here.
+    Absent once all pods run, and where the attempt before ended otherwise."""
     start_time: Time | None = None
-    """When the pods of the first attempt were created."""
+    """When the first attempt was decided on."""
     running_since: Time | None = None
     """When all pods of the current attempt ran; absent while they do not."""
     active_seconds: int = 0

@@ -1,13 +1,17 @@
 """The CRD as a whole; that the API server takes it is tested in `tests/apiserver`."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from peft_fsdp_api.crd import MUTABLE, PRINTER_COLUMNS, crd, crd_yaml
 from peft_fsdp_api.job import JobSpec
+from peft_fsdp_api.stage import Stage
+from peft_fsdp_api.status import Phase
 
+ROOT = Path(__file__).parents[2]
 [VERSION] = crd()["spec"]["versions"]
 SCHEMA = VERSION["schema"]["openAPIV3Schema"]
 SPEC = SCHEMA["properties"]["spec"]
@@ -47,6 +51,16 @@ def test_what_a_user_writes_is_bounded() -> None:
 def test_printer_columns_show_fields_that_exist() -> None:
     known = {path for path, _ in nodes(SCHEMA["properties"]["status"], ".status")} | {".metadata.creationTimestamp"}
     assert [path for _, _, path, _, _ in PRINTER_COLUMNS if path not in known] == []
+
+
+def test_the_stages_are_listed_as_they_are_reported() -> None:
+    described = SCHEMA["properties"]["status"]["properties"]["progress"]["properties"]["stage"]["description"]
+    assert described == f"What slowestRank does: {', '.join(stage.value for stage in Stage)}."
+
+
+def test_every_phase_is_one_that_the_operator_sets() -> None:
+    decide = "".join(file.read_text() for file in (ROOT / "operator/peft_fsdp_operator/decide").glob("*.py"))
+    assert {phase for phase in Phase if f"Phase.{phase.name}" not in decide} == set()
 
 
 def test_conditions_are_merged_by_type() -> None:

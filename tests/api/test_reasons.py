@@ -21,6 +21,11 @@ def test_user_errors_are_never_retried() -> None:
         assert REASONS[reason].budget is Budget.NONE
 
 
+def test_a_job_that_is_superseded_by_nobody_is_told_what_to_remove() -> None:
+    assert "If no newer attempt runs" in REASONS[Reason.SUPERSEDED].hint
+    assert ".peft-fsdp-attempt.json" in REASONS[Reason.SUPERSEDED].hint
+
+
 def test_a_process_cannot_exit_with_what_only_the_operator_sees() -> None:
     assert EXIT_CODES[exit_code(Reason.DISK_FULL)] is Reason.DISK_FULL
     with pytest.raises(ValueError, match="NodeLost"):

@@ -230,6 +230,30 @@ def test_claims_are_checked_before_pods_are_made(claim, age, phase, creates):
     assert (decision.status.phase, len(decision.create)) == (phase, creates)
 
 
+@pytest.mark.parametrize(
+    ("field", "modes", "nodes", "reason"),
+    [
+        ("output.claim", ("ReadOnlyMany",), 1, Reason.CLAIM_NOT_WRITABLE),
+        ("cache.claim", ("ReadOnlyMany",), 2, Reason.CLAIM_NOT_WRITABLE),
+        ("output.claim", ("ReadWriteOnce", "ReadOnlyMany"), 2, Reason.CLAIM_NOT_SHARED),
+        ("output.claim", ("ReadWriteOnce", "ReadOnlyMany"), 1, None),
+        ("output.claim", ("ReadWriteOncePod",), 1, None),
+        ("workers.volumes[0]", ("ReadOnlyMany",), 2, None),
+        ("workers.volumes[0]", ("ReadWriteOnce",), 2, Reason.CLAIM_NOT_SHARED),
+    ],
+)
+def test_what_a_job_writes_to_can_be_written_by_all_its_nodes(field, modes, nodes, reason):
+    decision = look(then=NEW, of=job(nodes=nodes), claims=(ClaimSeen("data", field, modes),))
+    assert (decision.status.last_failure.reason if decision.status.last_failure else None) == reason
+    assert len(decision.create) == (0 if reason else nodes)
+
+
+def test_a_claim_that_cannot_be_written_is_named_with_its_mode():
+    claims = (ClaimSeen("models", "output.claim", ("ReadOnlyMany",)),)
+    failure = look(of=job(nodes=1), then=NEW, claims=claims).status.last_failure
+    assert failure.message == 'spec.output.claim names the claim "models" (ReadOnlyMany), which no pod can write to'
+
+
 def test_one_node_may_use_a_claim_for_one_node():
     claims = (ClaimSeen("models", "output.claim", ("ReadWriteOnce",)),)
     assert look(of=job(nodes=1), then=NEW, claims=claims).create == (0,)

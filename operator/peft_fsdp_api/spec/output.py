@@ -35,7 +35,8 @@ class PushToHubSpec(ApiModel):
     """Upload of the adapter to the Hub. The token comes from hub.tokenSecret."""
 
     repo: HubId
-    """Repository to push to; it is created when it does not exist."""
+    """Repository to push to, such as me/adapter; without a namespace it is in that of the token's owner. It is created
+    when it does not exist."""
     private: bool = True
     """Create the repository as a private one."""
     when: Literal["end", "checkpoint"] = "end"
@@ -59,8 +60,8 @@ class HubSpec(ApiModel):
     """Access to the Hugging Face Hub."""
 
     token_secret: ObjectName | None = None
-    """Secret whose key `token` holds the access token, for gated models and for pushing. Absent means no
-    token."""
+    """Secret whose key `token` holds the access token, for gated models and for pushing; nothing is asked with it where
+    offline is true. Absent means no token."""
     endpoint: WebAddress | None = None
     """Address of a mirror; absent means huggingface.co."""
     offline: bool = False

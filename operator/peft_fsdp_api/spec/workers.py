@@ -57,7 +57,7 @@ class WorkersSpec(ApiModel):
     """Affinity as in a pod. Absent means a preference for a node each, and for neighbours in topologyKey."""
     topology_key: Annotated[str, Field(max_length=317), LABEL_KEY] | None = None
     """Node label whose value the pods should share, such as a rack or a network block; preferred, not
-    required; absent means no such preference."""
+    required, and without effect for one node; absent means no such preference."""
     priority_class_name: ObjectName | None = None
     """PriorityClass of the pods; absent means the cluster's default."""
     service_account_name: ObjectName | None = None

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from peft_fsdp_api.reasons import Reason
 
 from ..seen import ClaimSeen
 
-SHARED_MODES = frozenset({"ReadWriteMany", "ReadOnlyMany"})
+SHARED: Final = frozenset({"ReadWriteMany", "ReadOnlyMany"})
+WRITABLE: Final = frozenset({"ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"})
+WRITTEN: Final = frozenset({"output.claim", "cache.claim"})
+"""Fields whose claims every worker writes to; others may hold what is only read."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +31,10 @@ def find_problem(claims: Iterable[ClaimSeen], nodes: int, namespace: str) -> Cla
                 f'spec.{claim.field} names the claim "{claim.name}", which does not exist in namespace {namespace}'
             )
             return ClaimProblem(Reason.CLAIM_NOT_FOUND, message, may_pass=True)
-        if nodes > 1 and not SHARED_MODES & set(claim.access_modes):
-            modes = ", ".join(claim.access_modes)
-            message = f'spec.{claim.field} names the claim "{claim.name}" ({modes}), but workers.nodes is {nodes}'
-            return ClaimProblem(Reason.CLAIM_NOT_SHARED, message, may_pass=False)
+        modes = set(claim.access_modes)
+        named = f'spec.{claim.field} names the claim "{claim.name}" ({", ".join(claim.access_modes)})'
+        if claim.field in WRITTEN and not modes & WRITABLE:
+            return ClaimProblem(Reason.CLAIM_NOT_WRITABLE, f"{named}, which no pod can write to", may_pass=False)
+        if nodes > 1 and not modes & (SHARED & WRITABLE if claim.field in WRITTEN else SHARED):
+            return ClaimProblem(Reason.CLAIM_NOT_SHARED, f"{named}, but workers.nodes is {nodes}", may_pass=False)
     return None

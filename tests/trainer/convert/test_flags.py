@@ -114,6 +114,7 @@ def test_a_flag_becomes_a_field(flags, path, value):
         ("fsdp_sharding_strategy: 3", "fsdp.sharding", "none"),
         ("num_machines: 2\nfsdp_sharding_strategy: HYBRID_SHARD", "fsdp.sharding", "hybrid"),
         ("fsdp_version: 2\nfsdp_reshard_after_forward: false", "fsdp.reshardAfterForward", False),
+        ("fsdp_sharding_strategy: 3\nfsdp_reshard_after_forward: false", "fsdp.reshardAfterForward", ABSENT),
         ("fsdp_activation_checkpointing: true", "fsdp.activationCheckpointing", True),
         ("fsdp_activation_checkpointing_offload: true", "fsdp.activationOffload", True),
         ("fsdp_version: 1", "fsdp.version", ABSENT),

@@ -67,6 +67,9 @@ def sharding(draft: Draft) -> None:
     kind, reshard = draft.value("fsdp_sharding_strategy", (None, True))
     if kind is not None:
         draft.put("fsdp.sharding", kind, "fsdp_sharding_strategy")
+    if draft.has("fsdp_reshard_after_forward") and kind == "none":
+        draft.drop("fsdp_reshard_after_forward", "Nothing is sharded.")
+        return
     if draft.has("fsdp_reshard_after_forward"):
         reshard = draft.value("fsdp_reshard_after_forward")
     if draft.has("fsdp_reshard_after_forward") or not reshard:
