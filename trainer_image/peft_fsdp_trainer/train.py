@@ -73,6 +73,8 @@ def train(config: TrainerConfig, reporter: Reporter, stop: StopRequest) -> None:
 
 
 def _train_adapter(config: TrainerConfig, output: Output, ranks: Ranks, reporter: Reporter, stop: StopRequest) -> None:
+    if config.push_to_hub is not None:
+        ranks.decide(HubRepository(config.push_to_hub).prepare)
     base = fetch_model(config.model, Path(config.paths.cache), ranks, reporter)
     tokenizer = read_tokenizer(base, config.model)
     model_config = read_model_config(base.folder, config.model, config.quantization)
