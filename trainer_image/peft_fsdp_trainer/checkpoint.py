@@ -116,21 +116,24 @@ class Checkpoints:
             log(self._ranks, f"checkpoint {self._output.in_volume(folder)} is complete")
             self._reporter.checkpoint(self._status(folder, facts))
             if self._hub is not None:
-                self._hub.push_in_background(folder / ADAPTER_FOLDER, f"Step {facts['position']['step']}")
+                self._hub.push_beside(folder / ADAPTER_FOLDER, f"Step {facts['position']['step']}")
             self._finish_pruning()
-            # Only now: the upload of an older one, which may still have been reading its folder, is over.
-            self._pruning = self._thread.submit(self._folders.prune, self._keep)
+            uploaded = self._hub.reading if self._hub is not None else None
+            self._pruning = self._thread.submit(self._folders.prune, self._keep, uploaded)
 
     def _finish_pruning(self) -> None:
         if self._pruning is not None:
             self._pruning.result()
 
     def close(self) -> None:
-        """Wait for what is being written and uploaded."""
+        """Wait for what is being written, and let go of what it was written with."""
         self.finish()
         self._finish_pruning()
         self._thread.shutdown()
         self._stager.close()
+
+    def finish_uploads(self) -> None:
+        """Wait for what is being uploaded. Not asked for by a run that stops: it has no time for that."""
         if self._hub is not None:
             self._hub.wait()
 

@@ -52,10 +52,12 @@ class CheckpointFolders:
         self.output.end_folder(partial, folder)
         return committed
 
-    def prune(self, keep: int) -> None:
-        """Remove all but the newest `keep` committed ones."""
+    def prune(self, keep: int, read: Path | None = None) -> None:
+        """Remove all but the newest `keep` committed ones, and but the one in which `read` lies."""
         with self.output.fence.around():
             for old in self._committed()[:-keep]:
+                if read is not None and read.is_relative_to(old):
+                    continue
                 self.output.confirm()
                 _remove(old)
 

@@ -5,7 +5,7 @@ The token and the address come from the environment (HF_TOKEN, HF_ENDPOINT), as 
 
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import httpx
 from huggingface_hub import HfApi
@@ -14,12 +14,12 @@ from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from peft_fsdp_api.spec import PushToHubSpec
 
 from .errors import HubPushFailed
+from .log import LOGGER
 
 FAILURES: Final = (HfHubHTTPError, OfflineModeIsEnabled, httpx.HTTPError, ValueError)
-CHECKPOINT_HINT: Final = (
-    "The checkpoint is complete in the output, and the next attempt goes on from it: check the token's write access, "
-    "or set output.pushToHub.when to end."
-)
+
+NO_ACCESS: Final = (401, 403)
+NO_ACCESS_HINT: Final = "Give hub.tokenSecret a token that may write there, or take output.pushToHub out of the job."
 
 
 class HubRepository:
@@ -30,49 +30,59 @@ class HubRepository:
         self._spec = spec
         self._api = HfApi()
         self._whole_id: str | None = None
-        self._in_background: Future[Any] | None = None
+        self._under_way: tuple[Path, Future[None]] | None = None
+
+    def prepare(self) -> None:
+        """Make the repository before anything is trained: that the token may not is known at once, and not after weeks.
+        A Hub that is away may be back by then. Raises HubPushFailed."""
+        try:
+            self._create()
+        except FAILURES as error:
+            if isinstance(error, HfHubHTTPError) and error.response.status_code in NO_ACCESS:
+                message = f"the Hub does not let this token push to {self._spec.repo}: {error}"
+                raise HubPushFailed(message, hint=NO_ACCESS_HINT) from error
+            LOGGER.warning(
+                "the Hub could not be asked whether it takes the adapter into %s: %s", self._spec.repo, error
+            )
 
     def push(self, folder: Path, message: str) -> str:
-        """Upload a folder as one commit, after what is still being uploaded. Returns the whole id of the repository.
-
-        Raises:
-            HubPushFailed: the Hub did not take it, or did not take the one before.
-        """
-        self.wait()
+        """Upload a folder as one commit. Returns the whole id of the repository. Raises HubPushFailed."""
         try:
             repo = self._create()
             self._api.upload_folder(repo_id=repo, folder_path=folder, commit_message=message)
         except FAILURES as error:
-            raise self._failed(error) from error
+            repo = self._whole_id or self._spec.repo
+            raise HubPushFailed(f"the Hub did not take the adapter into {repo}: {error}") from error
         return repo
 
-    def push_in_background(self, folder: Path, message: str) -> None:
-        """Begin to upload a folder. A failure is raised by the next call."""
-        self.wait()
-        try:
-            repo = self._create()
-        except FAILURES as error:
-            raise self._failed(error, CHECKPOINT_HINT) from error
-        self._in_background = self._api.upload_folder(
-            repo_id=repo, folder_path=folder, commit_message=message, run_as_future=True
-        )
+    def push_beside(self, folder: Path, message: str) -> None:
+        """Upload a folder while the training goes on, which needs no Hub: what fails is logged, and the next one holds
+        all that it would have brought. So does the next one where an earlier upload still lasts."""
+        if self.reading is not None:
+            LOGGER.warning("the Hub still takes an earlier checkpoint: the adapter of %s is not pushed", message)
+            return
+        self._under_way = folder, self._api.run_as_future(self._try, folder, message)
+
+    @property
+    def reading(self) -> Path | None:
+        """The folder that is being uploaded and must not be removed."""
+        if self._under_way is None or self._under_way[1].done():
+            return None
+        return self._under_way[0]
 
     def wait(self) -> None:
-        """Wait for the upload in progress. Raises HubPushFailed where it fails."""
-        if self._in_background is None:
-            return
-        upload, self._in_background = self._in_background, None
+        """Wait for the upload under way: an older adapter must not arrive after a newer one."""
+        if self._under_way is not None:
+            self._under_way[1].result()
+
+    def _try(self, folder: Path, message: str) -> None:
         try:
-            upload.result()
-        except FAILURES as error:
-            raise self._failed(error, CHECKPOINT_HINT) from error
+            self.push(folder, message)
+        except HubPushFailed as error:
+            LOGGER.warning("%s; the training goes on, and the next checkpoint is pushed again", error.message)
 
     def _create(self) -> str:
         if self._whole_id is None:
             made = self._api.create_repo(self._spec.repo, private=self._spec.private, exist_ok=True)
             self._whole_id = made.repo_id
         return self._whole_id
-
-    def _failed(self, error: Exception, hint: str | None = None) -> HubPushFailed:
-        repo = self._whole_id or self._spec.repo
-        return HubPushFailed(f"the Hub did not take the adapter into {repo}: {error}", hint=hint)

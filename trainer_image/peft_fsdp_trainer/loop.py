@@ -69,6 +69,7 @@ class Loop:
             while position.step < self.total_steps:
                 self._step(next(steps))
             self.checkpoints.close()
+            self.checkpoints.finish_uploads()
         self.facts.steps, self.facts.epochs = position.step, self.feed.epochs
         if counts := self.feed.counts():
             self.facts.documents, self.facts.truncated, self.facts.dropped = map(int, self.ranks.sum(counts))

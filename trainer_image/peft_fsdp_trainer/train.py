@@ -74,6 +74,8 @@ def train(config: TrainerConfig, reporter: Reporter, stop: StopRequest) -> None:
 
 
 def _train_adapter(config: TrainerConfig, output: Output, ranks: Ranks, reporter: Reporter, stop: StopRequest) -> None:
+    if config.push_to_hub is not None:
+        ranks.decide(HubRepository(config.push_to_hub).prepare)
     cache = Path(config.paths.cache)
     ranks.decide(lambda: check_writable(cache, "cache.claim"))
     with naming_unwritable(cache, "cache.claim"):

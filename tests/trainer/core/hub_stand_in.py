@@ -2,9 +2,11 @@
 
 import base64
 import json
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import Any
 
 from tests.trainer.core.loopback import serving
@@ -13,16 +15,21 @@ from tests.trainer.core.loopback import serving
 class HubStandIn:
     """What was asked for, and what was uploaded."""
 
-    def __init__(self, refuse: bool) -> None:
-        self.refuse = refuse
+    def __init__(self, refuses: Callable[[str], bool]) -> None:
+        self.refuses = refuses
+        self.takes_commits = threading.Event()
+        """While it is not set, whoever commits waits."""
+        self.takes_commits.set()
         self.repositories: list[dict[str, Any]] = []
         self.files: dict[str, bytes] = {}
+        self.messages: list[str] = []
+        """Of the commits, in their order."""
         self.tokens: set[str] = set()
         self.address = ""
 
     def answer(self, method: str, path: str, body: bytes, headers: Any) -> tuple[int, Any]:
         self.tokens.add(headers.get("Authorization", ""))
-        if self.refuse:
+        if self.refuses(path):
             return 403, {"error": "write access is missing"}
         path = path.split("?")[0]
         if path == "/api/repos/create":
@@ -39,6 +46,7 @@ class HubStandIn:
                 "files": [{"path": file["path"], "uploadMode": "regular", "shouldIgnore": False} for file in files]
             }
         if path.endswith("/commit/main"):
+            self.takes_commits.wait(60)
             self._commit(body)
             return 200, {"commitUrl": f"{self.address}/me/adapter/commit/1", "commitOid": "1" * 40, "hookOutput": ""}
         if path.endswith("/revision/main") or path == "/api/models/me/adapter":
@@ -48,13 +56,16 @@ class HubStandIn:
     def _commit(self, body: bytes) -> None:
         for line in body.splitlines():
             entry = json.loads(line)
+            if entry["key"] == "header":
+                self.messages.append(entry["value"]["summary"])
             if entry["key"] == "file":
                 self.files[entry["value"]["path"]] = base64.b64decode(entry["value"]["content"])
 
 
 @contextmanager
-def hub_stand_in(refuse: bool = False) -> Iterator[HubStandIn]:
-    hub = HubStandIn(refuse)
+def hub_stand_in(refuses: Callable[[str], bool] = lambda path: False) -> Iterator[HubStandIn]:
+    """`refuses` says which paths are answered with 403."""
+    hub = HubStandIn(refuses)
 
     class Handler(BaseHTTPRequestHandler):
         def _respond(self) -> None:
@@ -74,3 +85,19 @@ def hub_stand_in(refuse: bool = False) -> Iterator[HubStandIn]:
 
     with serving(Handler) as hub.address:
         yield hub
+
+
+def everything(_: str) -> bool:
+    """What a token without any right is refused."""
+    return True
+
+
+def commits(path: str) -> bool:
+    """What is refused where a repository may be made and not be filled."""
+    return path.partition("?")[0].endswith("/commit/main")
+
+
+def on_the_hub(address: str, folder: Path) -> dict[str, str]:
+    """The environment of ranks whose Hub is at this address."""
+    return {"HF_ENDPOINT": address, "HF_HOME": str(folder / "home"), "HF_TOKEN": "hf_secret", "HF_HUB_OFFLINE": "0",
+            "HF_HUB_DISABLE_XET": "1"}  # fmt: skip

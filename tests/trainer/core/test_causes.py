@@ -19,7 +19,7 @@ from peft_fsdp_trainer.write_access import READ_ONLY_HINT
 from tests.bench.attempts import RANK_FROM_SCRATCH, Attempt
 from tests.bench.tiny_job import make_tiny_job
 from tests.trainer.core.conftest import Run
-from tests.trainer.core.hub_stand_in import hub_stand_in
+from tests.trainer.core.hub_stand_in import commits, hub_stand_in, on_the_hub
 from tests.trainer.core.model_hub import REPOSITORY, model_hub
 from tests.trainer.core.provoked import (
     compute_in_float16_and_cast,
@@ -131,12 +131,6 @@ def test_a_gpu_without_room_for_the_base(inputs: Path, tmp_path: Path, run: Run)
     assert (outcome.reason, outcome.hint) == (Reason.OUT_OF_MEMORY, LOADING_HINT)
 
 
-def on_the_hub(address: str, folder: Path) -> dict[str, str]:
-    """The environment of ranks whose Hub is at this address."""
-    return {"HF_ENDPOINT": address, "HF_HOME": str(folder / "home"), "HF_TOKEN": "hf_secret", "HF_HUB_OFFLINE": "0",
-            "HF_HUB_DISABLE_XET": "1"}  # fmt: skip
-
-
 @pytest.mark.slow
 def test_a_gated_model(inputs: Path, tmp_path: Path, run: Run) -> None:
     job = make_tiny_job(tmp_path / "job", inputs, model={"source": REPOSITORY})
@@ -153,7 +147,7 @@ def test_a_gated_model(inputs: Path, tmp_path: Path, run: Run) -> None:
 def test_a_hub_that_does_not_take_the_adapter(inputs: Path, tmp_path: Path, run: Run) -> None:
     push = {"hub": {"tokenSecret": "hub"}, "output": {"pushToHub": {"repo": "me/adapter"}}}
     job = make_tiny_job(tmp_path / "job", inputs, training={"maxSteps": 1}, **push)
-    with hub_stand_in(refuse=True) as hub:
+    with hub_stand_in(commits) as hub:
         environment = on_the_hub(hub.address, tmp_path)
         outcome = run(job, ranks=1, program=RANK_FROM_SCRATCH, environment=environment).finish()
     assert outcome.reason is Reason.HUB_PUSH_FAILED

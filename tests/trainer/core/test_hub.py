@@ -5,7 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.trainer.core.hub_stand_in import hub_stand_in
+import pytest
+
+from peft_fsdp_api.reasons import Reason
+from tests.bench.attempts import RANK_FROM_SCRATCH
+from tests.bench.tiny_job import make_tiny_job
+from tests.trainer.core.conftest import Run
+from tests.trainer.core.hub_stand_in import commits, everything, hub_stand_in, on_the_hub
 
 PUSH = """
 import sys
@@ -15,7 +21,9 @@ from peft_fsdp_trainer.errors import HubPushFailed
 from peft_fsdp_trainer.hub import HubRepository
 try:
     repository = HubRepository(PushToHubSpec(repo=sys.argv[2]))
-    repository.push_in_background(Path(sys.argv[1]), "Step 1")
+    repository.prepare()
+    repository.push_beside(Path(sys.argv[1]), "Step 1")
+    repository.wait()
     print("whole id:", repository.push(Path(sys.argv[1]), "Adapter"))
 except HubPushFailed as error:
     print(error.reason, error.message, error.hint)
@@ -57,13 +65,22 @@ def test_a_name_without_a_namespace_is_a_repository_of_the_tokens_owner(tmp_path
     assert [(made["name"], made["organization"]) for made in hub.repositories] == [("adapter", None)] * 2
 
 
+def test_a_token_without_write_access_is_told_before_anything_is_trained(tmp_path):
+    with hub_stand_in(everything) as hub:
+        done = _push(_adapter(tmp_path), hub.address)
+    assert done.returncode == 7, done.stderr
+    assert done.stdout.startswith("HubPushFailed the Hub does not let this token push to me/adapter: 403")
+    assert "hub.tokenSecret" in done.stdout
+    assert "hf_secret" not in done.stdout
+
+
 def test_a_refused_push_is_a_reason_of_its_own_and_keeps_the_adapter(tmp_path):
     folder = _adapter(tmp_path)
-    with hub_stand_in(refuse=True) as hub:
+    with hub_stand_in(commits) as hub:
         done = _push(folder, hub.address)
     assert done.returncode == 7, done.stderr
-    assert done.stdout.startswith("HubPushFailed the Hub did not take the adapter into me/adapter")
-    assert "set output.pushToHub.when to end" in done.stdout, "it was that of a checkpoint"
+    assert done.stdout.startswith("HubPushFailed the Hub did not take the adapter into me/adapter"), "the last one"
+    assert "the training goes on" in done.stderr, "that of a checkpoint"
     assert "hf_secret" not in done.stdout
     assert (folder / "adapter_config.json").exists()
 
@@ -72,3 +89,19 @@ def test_a_hub_that_does_not_answer_is_a_failed_push(tmp_path):
     done = _push(_adapter(tmp_path), "http://127.0.0.1:9")
     assert done.returncode == 7, done.stderr
     assert "me/adapter" in done.stdout
+
+
+@pytest.mark.slow
+def test_no_step_waits_for_the_hub(inputs: Path, tmp_path: Path, run: Run) -> None:
+    push = {"hub": {"tokenSecret": "hub"}, "output": {"pushToHub": {"repo": "me/adapter", "when": "checkpoint"}}}
+    job = make_tiny_job(tmp_path / "job", inputs, **push)
+    with hub_stand_in() as hub:
+        hub.takes_commits.clear()
+        attempt = run(job, ranks=1, program=RANK_FROM_SCRATCH, environment=on_the_hub(hub.address, tmp_path))
+        attempt.wait_for("step-00000030 is complete")
+        hub.takes_commits.set()
+        outcome = attempt.finish()
+    assert outcome.reason is Reason.SUCCEEDED
+    assert "the Hub still takes an earlier checkpoint: the adapter of Step 4 is not pushed" in attempt.output
+    assert hub.messages[0] == "Step 2"
+    assert hub.messages[-1] == "Adapter of tiny"
