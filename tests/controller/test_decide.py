@@ -245,6 +245,15 @@ def test_a_refusal_is_shown_and_tried_again_in_its_time():
     assert old.status.waiting is None
 
 
+def test_a_refused_service_is_left_alone_until_its_time_while_all_pods_are_there():
+    refusal = Refusal(1, None, "NameTaken", "Service tune exists", read_time(at(5)))
+    for phase, pods in ((Phase.PENDING, (pod(0), pod(1))), (Phase.RUNNING, (running(0), running(1)))):
+        early = look(*pods, then=status(phase), refusal=refusal)
+        assert (early.shared, early.look_again) == (Shared.LEAVE, refusal.retry_at)
+        assert look(*pods, then=status(phase), refusal=replace(refusal, retry_at=NOW)).shared is Shared.ENSURE
+        assert look(*pods, then=status(phase), refusal=replace(refusal, attempt=0)).shared is Shared.ENSURE
+
+
 def test_the_first_waiting_worker_is_told():
     decision = look(waiting(1, "ErrImagePull", "no such image"), running(0), then=status(Phase.STARTING))
     assert (decision.status.waiting.worker, decision.status.waiting.message) == (1, "no such image")

@@ -105,7 +105,7 @@ def carry_on(seen: Observed, status: JobStatus, now: datetime) -> Decision:
         reason,
         message,
         delete=_of_older_attempts(seen, status),
-        shared=Shared.ENSURE,
+        shared=Shared.LEAVE if _rests(refusal, now) else Shared.ENSURE,
         look_again=refusal.retry_at if refusal else None,
         notice=_notice(status, moved),
         is_stuck=is_hopeless(waiting),
@@ -129,7 +129,7 @@ def _create_missing(seen: Observed, status: JobStatus, now: datetime) -> Decisio
     missing = tuple(worker for worker in range(nodes) if worker not in there)
     refusal = _refusal(seen, status)
     old = _of_older_attempts(seen, status)
-    held = bool(old) or (refusal is not None and now < refusal.retry_at)
+    held = bool(old) or _rests(refusal, now)
     asks = changed(status, waiting=find_waiting(pods, refusal, seen.pod_words), workers=count(seen, status))
     return Decision(
         asks,
@@ -153,6 +153,11 @@ def _of_older_attempts(seen: Observed, status: JobStatus) -> tuple[PodSeen, ...]
 def _refusal(seen: Observed, status: JobStatus) -> Refusal | None:
     """What the API server refused in this attempt."""
     return seen.refusal if seen.refusal and seen.refusal.attempt == status.attempt else None
+
+
+def _rests(refusal: Refusal | None, now: datetime) -> bool:
+    """Whether it is too early to ask again for what was refused."""
+    return refusal is not None and now < refusal.retry_at
 
 
 def _with_report(seen: Observed, status: JobStatus) -> JobStatus:
