@@ -110,9 +110,15 @@ class ProgressPoller:
                 return await fetch_progress(session, pod.ip or "")
 
         try:
-            answers = await asyncio.gather(*(ask(pod) for pod in pods))
+            self._take(key, record, pods, await asyncio.gather(*(ask(pod) for pod in pods)))
+        except Exception as error:  # the wall between jobs: what a pod says must not end the process
+            log.error("the launchers' answers cannot be read", extra={"job": str(key)}, exc_info=error)
         finally:
             self._asking.discard(key)
+
+    def _take(
+        self, key: JobKey, record: JobRecord, pods: Sequence[PodSeen], answers: Sequence[Progress | None]
+    ) -> None:
         attempt, now = pods[0].attempt, self._clock()
         if record.gang is None or record.gang.attempt != attempt:
             record.gang = GangMemory(attempt)
