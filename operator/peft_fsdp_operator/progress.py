@@ -147,11 +147,21 @@ async def fetch_progress(session: aiohttp.ClientSession, ip: str, port: int = na
         async with session.get(f"http://{host}:{port}{names.PROGRESS_PATH}") as response:
             if response.status != 200:
                 return None
-            body = await response.content.read(BYTES_MAX)
+            body = await _read(response.content)
         return Progress.model_validate_json(body)
     except (aiohttp.ClientError, TimeoutError, OSError, ValidationError) as error:
         log.debug("no progress from %s: %s", ip, error)
         return None
+
+
+async def _read(content: aiohttp.StreamReader) -> bytes:
+    """The body, which comes in pieces, or more of it than can make sense."""
+    body = bytearray()
+    async for piece in content.iter_any():
+        body += piece
+        if len(body) > BYTES_MAX:
+            break
+    return bytes(body)
 
 
 def make_report(gang: GangMemory, now: datetime) -> LauncherReport:

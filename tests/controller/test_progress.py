@@ -12,7 +12,7 @@ from peft_fsdp_api.names import PROGRESS_PATH
 from peft_fsdp_api.progress import Progress
 from peft_fsdp_operator import progress
 from peft_fsdp_operator.jobs import Jobs
-from peft_fsdp_operator.progress import ProgressPoller, fetch_progress, seconds_between_looks, summarize
+from peft_fsdp_operator.progress import BYTES_MAX, ProgressPoller, fetch_progress, seconds_between_looks, summarize
 from tests.controller.builders import NOW, at, running
 
 RANKS = [
@@ -111,6 +111,28 @@ def raw(training):
         return web.Response(text=text)
 
     return handle
+
+
+async def test_an_answer_in_pieces_is_read_to_its_end():
+    async def handle(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for piece in (b'{"attempt": 1, ', b'"nodeRank": 3}'):
+            await response.write(piece)
+            await asyncio.sleep(0.05)
+        return response
+
+    assert (await ask_for(handle)).node_rank == 3
+
+
+async def test_of_an_answer_without_end_no_more_is_read_than_can_make_sense():
+    async def handle(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b" " * BYTES_MAX)
+
+    assert await asyncio.wait_for(ask_for(handle), 2) is None
 
 
 async def test_nobody_there_is_no_report(unused_tcp_port):
