@@ -69,6 +69,11 @@ class Children:
         self._cluster, self._mirrors, self._image, self._is_alone = cluster, mirrors, trainer_image, is_alone
         self._rendered: dict[str, tuple[int, dict[str, Any], dict[str, Any]]] = {}
 
+    @property
+    def rendered(self) -> int:
+        """Jobs whose Service and ConfigMap are kept here."""
+        return len(self._rendered)
+
     def pods_of(self, job: PeftFsdpJob) -> tuple[PodSeen, ...]:
         """All pods of a job that the mirror knows."""
         return self._mirrors.pods_in(job.metadata.namespace).owned_by(job.metadata.uid)
