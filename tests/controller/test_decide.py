@@ -239,8 +239,10 @@ def test_a_refusal_is_shown_and_tried_again_in_its_time():
     refusal = Refusal(1, 1, "Forbidden", "exceeded quota", read_time(at(5)))
     held = look(pod(0), then=status(Phase.PENDING), refusal=refusal)
     assert (held.create, held.status.waiting.reason, held.look_again) == ((), "Forbidden", refusal.retry_at)
-    due = look(pod(0), then=status(Phase.PENDING), refusal=replace(refusal, retry_at=NOW))
-    assert due.create == (1,)
+    due = look(pod(0), of=job(nodes=4), then=status(Phase.PENDING), refusal=replace(refusal, retry_at=NOW))
+    assert (due.create, due.shared) == ((1,), Shared.ENSURE)
+    shared_alone = replace(refusal, worker=None, retry_at=NOW)
+    assert look(pod(0), of=job(nodes=4), then=status(Phase.PENDING), refusal=shared_alone).create == (1, 2, 3)
     old = look(pod(0), then=status(Phase.PENDING), refusal=replace(refusal, attempt=0))
     assert old.status.waiting is None
 

@@ -135,7 +135,7 @@ def _create_missing(seen: Observed, status: JobStatus, now: datetime) -> Decisio
         asks,
         asks.waiting.reason if asks.waiting else "CreatingPods",
         asks.waiting.message if asks.waiting else f"attempt {status.attempt}: its {nodes} pods are being made",
-        create=() if held else missing,
+        create=() if held else _to_try(missing, refusal),
         delete=old,
         shared=Shared.LEAVE if held else Shared.ENSURE,
         look_again=refusal.retry_at if held and refusal else None,
@@ -153,6 +153,11 @@ def _of_older_attempts(seen: Observed, status: JobStatus) -> tuple[PodSeen, ...]
 def _refusal(seen: Observed, status: JobStatus) -> Refusal | None:
     """What the API server refused in this attempt."""
     return seen.refusal if seen.refusal and seen.refusal.attempt == status.attempt else None
+
+
+def _to_try(missing: tuple[int, ...], refusal: Refusal | None) -> tuple[int, ...]:
+    """All pods together, or while pods are refused one: where it gets through, the others follow at once."""
+    return missing[:1] if refusal is not None and refusal.worker is not None else missing
 
 
 def _rests(refusal: Refusal | None, now: datetime) -> bool:

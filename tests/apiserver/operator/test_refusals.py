@@ -46,3 +46,18 @@ async def test_a_service_of_somebody_else_is_asked_for_every_few_seconds_while_a
 
 async def is_over(world):
     return "waiting" not in await world.status()
+
+
+async def test_a_gang_that_waits_for_quota_asks_with_one_pod_and_comes_whole_when_it_may(alone, start, api_server):
+    port = free_port()
+    api_server.kubectl("create", "quota", "none", "--hard=pods=0", "-n", alone.namespace)
+    with start("--no-election", "--metrics-port", str(port)):
+        await alone.submit(nodes=8)
+        await until(lambda: has_waiting(alone, "Forbidden"))
+        before = await requests(port, "create")
+        await asyncio.sleep(SECONDS)
+        assert await requests(port, "create") - before <= 2
+        assert "exceeded quota" in (await has_waiting(alone, "Forbidden"))["message"]
+        api_server.kubectl("delete", "quota", "none", "-n", alone.namespace)
+        await alone.until_pods(*(f"tune-1-{worker}" for worker in range(8)))
+        await alone.until_phase("Starting")
