@@ -262,7 +262,8 @@ async def _all(actions: Sequence[Coroutine[Any, Any, object]], is_alone: Callabl
 
 def wait_after_refusal(times: int) -> timedelta:
     """5 s, 10 s, ... 1 min, up to a fifth longer: jobs that wait for one quota must not ask together."""
-    return min(REFUSED_WAIT * 2 ** min(times - 1, 16), LONGEST_WAIT) * random.uniform(1, 1.2)
+    wait: timedelta = min(REFUSED_WAIT * 2 ** min(times - 1, 16), LONGEST_WAIT)
+    return wait * random.uniform(1, 1.2)
 
 
 def _is_for_the_user(error: ApiError) -> bool:
