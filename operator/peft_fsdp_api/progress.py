@@ -1,24 +1,41 @@
 """What a launcher serves at `/progress`: written by the ranks, read by the operator and by `peft-fsdp run`."""
 
-from typing import Annotated
+import math
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from .schema import ApiModel
 from .stage import Stage as Stage
 from .status import AdapterStatus, CheckpointStatus, Time
 
 
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+Count = Annotated[int, Field(ge=0, le=1 << 53)]
+"""What every reader of JSON reads as it was written."""
+
+_FINITE = BeforeValidator(_finite)
+
+Figure = Annotated[float | None, _FINITE]
+"""A measured number, however large; NaN and infinity, which JSON has no word for, are absent."""
+
+Pace = Annotated[Annotated[float, Field(ge=0, le=1e18)] | None, _FINITE]
+Seconds = Annotated[Annotated[float, Field(ge=-1e12, le=1e12)] | None, _FINITE]
+
+
 class RankProgress(ApiModel):
     """One training process. `heartbeat` moves whenever the rank gets something done."""
 
-    rank: int
+    rank: Count
     """Global rank."""
     stage: Stage
     """What it is doing."""
-    done: int = 0
+    done: Count = 0
     """Units of the stage that are done: steps, rows, layers or bytes."""
-    total: int | None = None
+    total: Count | None = None
     """Units of the stage in all."""
     heartbeat: Time
     """When it last got something done."""
@@ -33,25 +50,25 @@ class RankProgress(ApiModel):
 class TrainingProgress(ApiModel):
     """Figures of the training as a whole, as rank 0 knows them."""
 
-    step: int = 0
+    step: Count = 0
     """Optimizer steps done."""
-    total_steps: int
+    total_steps: Count
     """Optimizer steps of the run."""
-    epoch: float = 0.0
+    epoch: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     """Passes over the data so far; only the whole ones with dataset.streaming."""
-    loss: float | None = None
+    loss: Figure = None
     """Mean loss per learned token since the last report."""
-    eval_loss: float | None = None
+    eval_loss: Figure = None
     """Loss of the last evaluation."""
-    learning_rate: float | None = None
+    learning_rate: Figure = None
     """Learning rate of the last step; absent before the first one of this attempt."""
-    grad_norm: float | None = None
+    grad_norm: Figure = None
     """Norm of the gradients before clipping."""
-    tokens_per_second: float | None = None
+    tokens_per_second: Pace = None
     """Tokens of all ranks per second since the last report."""
-    model_flops_utilization: float | None = None
+    model_flops_utilization: Figure = None
     """Share of the devices' bf16 peak that the model's arithmetic takes, 0 to 1; absent where the peak is not known."""
-    remaining_seconds: float | None = None
+    remaining_seconds: Seconds = None
     """Estimated time to the last step."""
 
 

@@ -5,6 +5,7 @@ somebody else is reported and never touched.
 """
 
 import asyncio
+import random
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -25,6 +26,8 @@ from .seen import PodSeen, Refusal, SharedSeen
 
 REFUSED_WAIT: Final = timedelta(seconds=5)
 """Quota and admission change rarely; nobody tells us when they do."""
+LONGEST_WAIT: Final = timedelta(seconds=60)
+"""After many refusals in a row: a hundred jobs that wait for one quota ask twice a second together."""
 LEAVING_WAIT: Final = timedelta(seconds=1)
 LEAVING: Final = "Terminating"
 WRITES_PER_JOB: Final = 32
@@ -69,6 +72,11 @@ class Children:
         self._cluster, self._mirrors, self._image, self._is_alone = cluster, mirrors, trainer_image, is_alone
         self._rendered: dict[str, tuple[int, dict[str, Any], dict[str, Any]]] = {}
 
+    @property
+    def rendered(self) -> int:
+        """Jobs whose Service and ConfigMap are kept here."""
+        return len(self._rendered)
+
     def pods_of(self, job: PeftFsdpJob) -> tuple[PodSeen, ...]:
         """All pods of a job that the mirror knows."""
         return self._mirrors.pods_in(job.metadata.namespace).owned_by(job.metadata.uid)
@@ -89,10 +97,16 @@ class Children:
         return tuple(pod for pod in found if pod is not None and pod.owner_uid == job.metadata.uid)
 
     async def make(
-        self, job: PeftFsdpJob, status: JobStatus, workers: Iterable[int], ensure_shared: bool, now: datetime
+        self,
+        job: PeftFsdpJob,
+        status: JobStatus,
+        workers: Iterable[int],
+        ensure_shared: bool,
+        now: datetime,
+        had: Refusal | None = None,
     ) -> Refusal | None:
         """Service, ConfigMap and pods of the attempt in `status`, all at once. What the API server refuses for good
-        reason comes back."""
+        reason comes back, a pod's refusal first; `had` is what came back the last time."""
         wanted: list[tuple[int | None, Coroutine[Any, Any, None]]] = []
         if ensure_shared:
             service, configmap = self._render_shared(job)
@@ -105,14 +119,15 @@ class Children:
         pods = render_pods(job, attempt, numbers, self._image, status.avoided_nodes or ())
         wanted += [(worker, self._create_pod(job, pod)) for worker, pod in zip(numbers, pods, strict=True)]
         errors = await _all([action for _, action in wanted], self._is_alone)
-        refusal = None
+        times = had.times + 1 if had is not None and had.attempt == attempt else 1
+        refusals = []
         for (worker, _), error in zip(wanted, errors, strict=True):
             if error is not None and _is_for_the_user(error):
-                wait = LEAVING_WAIT if error.reason == LEAVING else REFUSED_WAIT
-                refusal = refusal or Refusal(attempt, worker, error.reason, error.message, now + wait)
+                wait = LEAVING_WAIT if error.reason == LEAVING else wait_after_refusal(times)
+                refusals.append(Refusal(attempt, worker, error.reason, error.message, now + wait, times))
             elif error is not None:
                 raise error
-        return refusal
+        return min(refusals, key=lambda one: one.worker is None, default=None)
 
     async def delete_pods(self, pods: Iterable[PodSeen], by_force: Iterable[PodSeen] = ()) -> None:
         """Tell pods to stop, all at once, and remove some without waiting for their node. One that is gone, or was
@@ -243,6 +258,12 @@ async def _all(actions: Sequence[Coroutine[Any, Any, object]], is_alone: Callabl
         if end is not None:
             raise end
     return errors
+
+
+def wait_after_refusal(times: int) -> timedelta:
+    """5 s, 10 s, ... 1 min, up to a fifth longer: jobs that wait for one quota must not ask together."""
+    wait: timedelta = min(REFUSED_WAIT * 2 ** min(times - 1, 16), LONGEST_WAIT)
+    return wait * random.uniform(1, 1.2)
 
 
 def _is_for_the_user(error: ApiError) -> bool:

@@ -47,7 +47,7 @@ class Engine:
     """Must be made inside the event loop."""
 
     def __init__(self, settings: Settings, own_namespace: str, cluster: Cluster, metrics: Metrics) -> None:
-        self.jobs, self._metrics, self._elected = Jobs(), metrics, settings.election
+        self.jobs, self._metrics, self._elected = Jobs(self._forget), metrics, settings.election
         self.election = Election(cluster, settings.lease_namespace or own_namespace, settings.identity, utc_now)
         self._queue: KeyedQueue[JobKey] = KeyedQueue(self._pass, settings.concurrency, rest=self._rest)
         self._mirrors = self._make_mirrors(cluster, settings.namespaces or (None,))
@@ -71,7 +71,6 @@ class Engine:
             record = self.jobs.get(key)
             if record is not None and record.uid == raw["metadata"]["uid"]:
                 self.jobs.drop(key)
-                self._children.forget(record.uid)
                 self._queue.forget(key)
             return
         self.jobs.keep(raw)
@@ -106,6 +105,7 @@ class Engine:
             parts.create_task(self._queue.run())
 
     async def _pass(self, key: JobKey) -> float | None:
+        record = self.jobs.get(key)
         started, result = time.perf_counter(), "error"
         try:
             due = await self._reconciler.reconcile(key)
@@ -115,7 +115,12 @@ class Engine:
             raise
         finally:
             self._metrics.passes.labels(result).observe(time.perf_counter() - started)
+            if record is not None and self.jobs.get(key) is not record:
+                self._forget(record)  # it went during the pass, which may have rendered it again
         return due
+
+    def _forget(self, record: JobRecord) -> None:
+        self._children.forget(record.uid)
 
     def _rest(self, key: JobKey) -> float:
         """A pass looks at every pod of its job: the more there are, the longer their news is collected."""
@@ -133,7 +138,7 @@ class Engine:
         mirrors = Mirrors()
         for namespace in namespaces:
             mirrors.pods[namespace] = ChildReflector(
-                cluster, PODS, namespace, see_pod, self._child_changed, mirrors.last_words.keep
+                cluster, PODS, namespace, see_pod, self._child_changed, self._pod_went
             )
             for resource, see in ((SERVICES, see_service), (CONFIGMAPS, see_configmap)):
                 mirror = ChildReflector(cluster, resource, namespace, see, self._child_changed)
@@ -145,6 +150,12 @@ class Engine:
         record = self.jobs.get(key)
         if record is not None:
             self._queue.mark(key, self._cannot_wait(key, record, child))
+
+    def _pod_went(self, known: PodSeen, last: PodSeen) -> None:
+        """Pods of a deleted job go after it: nobody asks for their last words, nor would anybody forget them."""
+        record = self.jobs.get(JobKey(known.namespace, known.owner_name))
+        if record is not None and record.uid == known.owner_uid:
+            self._mirrors.last_words.keep(known, last)
 
     def _cannot_wait(self, key: JobKey, record: JobRecord, child: ChildSeen) -> bool:
         is_there = self._mirrors.pods_in(key.namespace).find(child.name, key.namespace) is not None
@@ -171,6 +182,8 @@ class Engine:
         for kind in {mirror.kind for mirror in self._all_mirrors()}:
             metrics.watch_age.labels(kind).set_function(partial(self._watch_age_of, kind))
             metrics.mirrored.labels(kind).set_function(partial(self._size_of, kind))
+        metrics.mirrored.labels("departed_pods").set_function(partial(len, self._mirrors.last_words))
+        metrics.mirrored.labels("rendered_jobs").set_function(lambda: self._children.rendered)
 
     def _watch_age_of(self, kind: str) -> float:
         return max(mirror.age for mirror in self._all_mirrors() if mirror.kind == kind)

@@ -7,6 +7,8 @@ The type says whether trying again can help; `retry_after` says when the server 
 from collections.abc import Mapping
 from typing import Any
 
+from .reason_words import spell_reason
+
 
 class OperatorError(Exception):
     """Root of the operator's own errors."""
@@ -68,8 +70,10 @@ class Garbled(Unavailable):
 
 def api_error(status: int, body: Mapping[str, Any], retry_after: float | None) -> ApiError:
     """The error that an answer of the API server stands for; `body` is its Status object, or empty."""
-    reason = str(body.get("reason") or "Unknown")
     message = str(body.get("message") or "the API server gave no message")
+    reason, message = spell_reason(
+        str(body.get("reason") or "Unknown"), message, "Forbidden" if status < 500 else "InternalError"
+    )
     return _type_of(status, reason)(status, reason, message, retry_after)
 
 

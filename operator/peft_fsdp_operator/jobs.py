@@ -5,7 +5,7 @@ came from: the answer to our own status write usually arrives before the watch t
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -93,7 +93,9 @@ class JobRecord:
 class Jobs:
     """All jobs that this process is responsible for."""
 
-    def __init__(self) -> None:
+    def __init__(self, dropped: Callable[[JobRecord], None] = lambda _: None) -> None:
+        """`dropped` is told of each job that is gone, or that another one took the name of."""
+        self._dropped = dropped
         self._records: dict[JobKey, JobRecord] = {}
         self._phases: Counter[str] = Counter()  # kept up to date, because every pass asks
 
@@ -134,6 +136,7 @@ class Jobs:
         record = self._records.pop(key, None)
         if record is not None:
             self._phases[_phase(record.raw)] -= 1
+            self._dropped(record)
 
     def items(self) -> Iterator[tuple[JobKey, JobRecord]]:
         """All jobs, safe against changes while iterating."""

@@ -17,6 +17,10 @@ class LastWords:
     def __init__(self) -> None:
         self._by_owner: dict[str, dict[str, PodSeen]] = {}
 
+    def __len__(self) -> int:
+        """Pods that are remembered."""
+        return sum(map(len, self._by_owner.values()))
+
     def keep(self, known: PodSeen, last: PodSeen) -> None:
         """A pod is gone. `known` is how it was before: the final event says no more how long it had to stop."""
         if last.trainer_end is None or last.has_succeeded:

@@ -40,7 +40,10 @@ class Metrics:
             "watch_age_seconds", "Time since the API server last said anything on the watch of a kind.", "kind"
         )
         self.mirrored = self._gauge(
-            "mirrored_objects", "Children of jobs and nodes that are kept in memory, by kind.", "kind"
+            "mirrored_objects",
+            "Children of jobs and nodes that are kept in memory, by kind. Of jobs that are there: departed_pods failed "
+            "and are gone, rendered_jobs are those with a Service and a ConfigMap.",
+            "kind",
         )
 
     def _declare_work(self) -> None:

@@ -13,6 +13,7 @@ from peft_fsdp_api import names
 from peft_fsdp_api.job import PeftFsdpJob
 from peft_fsdp_api.status import JobStatus
 
+from .reason_words import spell_reason
 from .seen import TAKEN_BY_TAINT, ChildSeen, ClaimSeen, ContainerEnd, NodeSeen, PodSeen, SharedSeen, Silence, Words
 from .times import read_time
 
@@ -99,7 +100,7 @@ def newest_words(events: Iterable[Raw], now: datetime) -> dict[str, Words]:
         if reason in TOLD_ELSEWHERE or said_at is None or now - said_at > WORDS_LAST:
             continue
         if uid not in newest or said_at >= newest[uid][0]:
-            newest[uid] = said_at, Words(reason, event.get("message") or reason)
+            newest[uid] = said_at, Words(*spell_reason(reason, event.get("message") or reason, "Warning"))
     return {uid: words for uid, (_, words) in newest.items()}
 
 
@@ -203,7 +204,7 @@ def _is_left_over(pod: PodSeen, now: datetime) -> bool:
 def _condition(entry: Raw | None, wanted: str) -> Words | None:
     if entry is None or entry["status"] != wanted:
         return None
-    return Words(entry.get("reason") or entry["type"], entry.get("message") or "")
+    return Words(*spell_reason(entry.get("reason") or entry["type"], entry.get("message") or "", "Unknown"))
 
 
 def _waiting(containers: Iterable[Raw]) -> Words | None:
@@ -211,7 +212,8 @@ def _waiting(containers: Iterable[Raw]) -> Words | None:
         waiting = (entry.get("state") or {}).get("waiting") or {}
         reason = waiting.get("reason") or ""
         if reason not in ORDINARY_WAITS:
-            return Words(reason, waiting.get("message") or f"container {entry['name']} waits")
+            message = waiting.get("message") or f"container {entry['name']} waits"
+            return Words(*spell_reason(reason, message, "Waiting"))
     return None
 
 

@@ -110,9 +110,15 @@ class ProgressPoller:
                 return await fetch_progress(session, pod.ip or "")
 
         try:
-            answers = await asyncio.gather(*(ask(pod) for pod in pods))
+            self._take(key, record, pods, await asyncio.gather(*(ask(pod) for pod in pods)))
+        except Exception as error:  # the wall between jobs: what a pod says must not end the process
+            log.error("the launchers' answers cannot be read", extra={"job": str(key)}, exc_info=error)
         finally:
             self._asking.discard(key)
+
+    def _take(
+        self, key: JobKey, record: JobRecord, pods: Sequence[PodSeen], answers: Sequence[Progress | None]
+    ) -> None:
         attempt, now = pods[0].attempt, self._clock()
         if record.gang is None or record.gang.attempt != attempt:
             record.gang = GangMemory(attempt)
@@ -141,11 +147,21 @@ async def fetch_progress(session: aiohttp.ClientSession, ip: str, port: int = na
         async with session.get(f"http://{host}:{port}{names.PROGRESS_PATH}") as response:
             if response.status != 200:
                 return None
-            body = await response.content.read(BYTES_MAX)
+            body = await _read(response.content)
         return Progress.model_validate_json(body)
     except (aiohttp.ClientError, TimeoutError, OSError, ValidationError) as error:
         log.debug("no progress from %s: %s", ip, error)
         return None
+
+
+async def _read(content: aiohttp.StreamReader) -> bytes:
+    """The body, which comes in pieces, or more of it than can make sense."""
+    body = bytearray()
+    async for piece in content.iter_any():
+        body += piece
+        if len(body) > BYTES_MAX:
+            break
+    return bytes(body)
 
 
 def make_report(gang: GangMemory, now: datetime) -> LauncherReport:

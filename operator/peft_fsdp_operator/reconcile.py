@@ -192,11 +192,16 @@ class Reconciler:
             return False
         had = record.refusal
         record.refusal = await self.children.make(
-            job, decision.status, decision.create, decision.shared is Shared.ENSURE, now
+            job, decision.status, decision.create, decision.shared is Shared.ENSURE, now, had
         )
-        if decision.create and record.refusal is None:
+        if decision.create and record.refusal is None and self._is_complete(job, decision.status):
             self.metrics.jobs.saw_gang(record, CREATED, self.clock())
         return bool(decision.create) or record.refusal != had
+
+    def _is_complete(self, job: PeftFsdpJob, status: JobStatus) -> bool:
+        """Whether all pods of the attempt are there; after a refusal they are not made all at once."""
+        there = sum(pod.attempt == status.attempt for pod in self.children.pods_of(job))
+        return there >= job.spec.workers.nodes
 
 
 def _may_make_pods(seen: Observed) -> bool:

@@ -170,9 +170,12 @@ class Refusal:
 
     attempt: int
     worker: int | None
+    """None where no pod was refused, only the Service or the ConfigMap."""
     reason: str
     message: str
     retry_at: datetime
+    times: int = 1
+    """How often in a row."""
 
 
 @dataclass(frozen=True, slots=True)

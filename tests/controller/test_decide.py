@@ -263,10 +263,21 @@ def test_a_refusal_is_shown_and_tried_again_in_its_time():
     refusal = Refusal(1, 1, "Forbidden", "exceeded quota", read_time(at(5)))
     held = look(pod(0), then=status(Phase.PENDING), refusal=refusal)
     assert (held.create, held.status.waiting.reason, held.look_again) == ((), "Forbidden", refusal.retry_at)
-    due = look(pod(0), then=status(Phase.PENDING), refusal=replace(refusal, retry_at=NOW))
-    assert due.create == (1,)
+    due = look(pod(0), of=job(nodes=4), then=status(Phase.PENDING), refusal=replace(refusal, retry_at=NOW))
+    assert (due.create, due.shared) == ((1,), Shared.ENSURE)
+    shared_alone = replace(refusal, worker=None, retry_at=NOW)
+    assert look(pod(0), of=job(nodes=4), then=status(Phase.PENDING), refusal=shared_alone).create == (1, 2, 3)
     old = look(pod(0), then=status(Phase.PENDING), refusal=replace(refusal, attempt=0))
     assert old.status.waiting is None
+
+
+def test_a_refused_service_is_left_alone_until_its_time_while_all_pods_are_there():
+    refusal = Refusal(1, None, "NameTaken", "Service tune exists", read_time(at(5)))
+    for phase, pods in ((Phase.PENDING, (pod(0), pod(1))), (Phase.RUNNING, (running(0), running(1)))):
+        early = look(*pods, then=status(phase), refusal=refusal)
+        assert (early.shared, early.look_again) == (Shared.LEAVE, refusal.retry_at)
+        assert look(*pods, then=status(phase), refusal=replace(refusal, retry_at=NOW)).shared is Shared.ENSURE
+        assert look(*pods, then=status(phase), refusal=replace(refusal, attempt=0)).shared is Shared.ENSURE
 
 
 def test_the_first_waiting_worker_is_told():

@@ -14,6 +14,8 @@ from peft_fsdp_operator.pulse import GangMemory
 from peft_fsdp_operator.seen import LauncherReport, Pulse
 from tests.controller.builders import NOW, at, job, pod, running, seen, status
 
+LONG_AGO = at(-7200)
+
 
 def after(seconds):
     return NOW + timedelta(seconds=seconds)
@@ -76,6 +78,7 @@ def quiet(minutes, *stages, **facts):
 
 def look(pulse, attempt=1, then=None, **spec):
     report = LauncherReport(attempt, None, None, pulse)
+    then = then or status(running_since=LONG_AGO)
     return decide(seen(running(0), running(1), of=job(**spec), then=then, report=report), NOW)
 
 
@@ -102,7 +105,7 @@ def test_how_long_each_stage_may_take(pulse, spec, stalled):
 
 
 def test_a_stall_is_reported_with_the_slowest_rank_and_ends_when_something_moves():
-    decision = look(quiet(20, silent=frozenset({1})), then=status(progress={"stage": "train"}))
+    decision = look(quiet(20, silent=frozenset({1})), then=status(running_since=LONG_AGO, progress={"stage": "train"}))
     assert "slowest is rank 5 of worker 1; no answer from the launcher of worker 1" in decision.message
     written = with_conditions(decision, [], NOW)
     assert [one.type for one in written.conditions if one.status == "True"] == ["Stalled"]
@@ -123,6 +126,17 @@ def test_silence_of_an_older_attempt_or_of_a_start_is_no_stall():
     report = LauncherReport(1, None, None, quiet(60))
     starting = seen(running(0), pod(1), then=status(Phase.STARTING), report=report)
     assert not decide(starting, NOW).is_stuck
+
+
+@pytest.mark.parametrize(
+    ("all_run_since", "stalled"), [(None, False), (-1, False), (-1199, False), (-1201, True), (-7200, True)]
+)
+def test_until_the_last_pod_came_the_others_could_not_move(all_run_since, stalled):
+    then = status(Phase.STARTING) if all_run_since is None else status(running_since=at(all_run_since))
+    at_rendezvous = quiet(60, Stage.RENDEZVOUS)
+    decision = look(at_rendezvous, then=then)
+    assert (decision.status.phase, decision.is_stuck) == (Phase.RUNNING, stalled)
+    assert look(at_rendezvous, then=decision.status).is_stuck is stalled
 
 
 def test_time_that_went_by_since_the_last_look_is_no_silence():

@@ -9,7 +9,7 @@ from peft_fsdp_api.reasons import Reason
 from peft_fsdp_api.status import JobStatus, Phase, Waiting
 
 from ..decision import CREATING_PODS, STARTING_PODS, Decision, Notice, Shared
-from ..seen import Observed, PodSeen
+from ..seen import Observed, PodSeen, Refusal
 from ..times import read_time, seconds_between, stamp
 from .cause import Nodes, find_cause
 from .claims import find_problem
@@ -117,7 +117,7 @@ def carry_on(seen: Observed, status: JobStatus, now: datetime) -> Decision:
         reason,
         message,
         delete=_of_older_attempts(seen, status),
-        shared=Shared.ENSURE,
+        shared=Shared.LEAVE if _rests(refusal, now) else Shared.ENSURE,
         look_again=refusal.retry_at if refusal else None,
         notice=_notice(status, moved),
         is_stuck=is_hopeless(waiting),
@@ -141,13 +141,13 @@ def _create_missing(seen: Observed, status: JobStatus, now: datetime) -> Decisio
     missing = tuple(worker for worker in range(nodes) if worker not in there)
     refusal = current_refusal(seen, status)
     old = _of_older_attempts(seen, status)
-    held = bool(old) or (refusal is not None and now < refusal.retry_at)
+    held = bool(old) or _rests(refusal, now)
     asks = changed(status, waiting=find_waiting(pods, refusal, seen.pod_words), workers=count(seen, status))
     return Decision(
         asks,
         asks.waiting.reason if asks.waiting else CREATING_PODS,
         asks.waiting.message if asks.waiting else f"attempt {status.attempt}: its {nodes} pods are being made",
-        create=() if held else missing,
+        create=() if held else _to_try(missing, refusal),
         delete=old,
         shared=Shared.LEAVE if held else Shared.ENSURE,
         look_again=refusal.retry_at if held and refusal else None,
@@ -160,6 +160,16 @@ def _of_older_attempts(seen: Observed, status: JobStatus) -> tuple[PodSeen, ...]
     """Pods that run and should not: the request that made them came late to the API server, after their attempt had
     ended. They are told to stop before any pod of this attempt is made."""
     return tuple(pod for pod in seen.pods if pod.attempt < status.attempt and not pod.is_stopping)
+
+
+def _to_try(missing: tuple[int, ...], refusal: Refusal | None) -> tuple[int, ...]:
+    """All pods together, or while pods are refused one: where it gets through, the others follow at once."""
+    return missing[:1] if refusal is not None and refusal.worker is not None else missing
+
+
+def _rests(refusal: Refusal | None, now: datetime) -> bool:
+    """Whether it is too early to ask again for what was refused."""
+    return refusal is not None and now < refusal.retry_at
 
 
 def _with_report(seen: Observed, status: JobStatus) -> JobStatus:

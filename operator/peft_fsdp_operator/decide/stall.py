@@ -2,7 +2,8 @@
 
 A gang hangs when no rank at all has moved for longer than its stage may take: ranks wait for each other all the time,
 so one that stands still while another one works is no news. Judged is what was read last, not the time that went by
-since: an operator that cannot reach the launchers knows nothing.
+since: an operator that cannot reach the launchers knows nothing. The time before the last pod came does not count:
+until then the others stood at the rendezvous, and could not have moved.
 """
 
 from dataclasses import replace
@@ -16,7 +17,7 @@ from peft_fsdp_api.status import JobStatus, Phase
 
 from ..decision import Decision, Notice
 from ..seen import Observed, Pulse
-from ..times import stamp
+from ..times import read_time, stamp
 from .phases import current_pods, end_attempt, own_failure
 from .running import carry_on
 
@@ -45,7 +46,8 @@ def when_stalled(seen: Observed, status: JobStatus, now: datetime) -> Decision |
         return None
     spec = seen.job.spec
     patience = allowance(pulse, parse_duration(spec.stall_timeout))
-    if pulse.read_at - pulse.moved_at < patience:
+    since = max(pulse.moved_at, read_time(status.running_since)) if status.running_since else pulse.moved_at
+    if pulse.read_at - since < patience:
         return None
     message = describe_stall(pulse, patience)
     if spec.stall_action == "report":

@@ -32,6 +32,27 @@ async def test_a_gang_that_hangs_is_told_and_restarted_where_the_job_says_so(wor
         assert (failure["reason"], failure["pod"], failure["rank"]) == ("NoProgress", "tune-1-1", 1)
 
 
+@pytest.mark.parametrize(
+    "figures", ['"remainingSeconds": 1e300', '"remainingSeconds": NaN', '"loss": NaN, "tokensPerSecond": Infinity']
+)
+async def test_a_launcher_that_talks_nonsense_costs_the_operator_nothing(world, figures):
+    async with launchers(2) as (first, second):
+        rank = f'{{"rank": 0, "stage": "train", "heartbeat": "{first.heartbeat}"}}'
+        training = f'{{"step": 1, "totalSteps": 9, {figures}}}'
+        first.said = f'{{"attempt": 1, "nodeRank": 0, "ranks": [{rank}], "training": {training}}}'
+        await world.submit()
+        await world.until_pods(*PODS)
+        await world.run_pod(PODS[0], first.ip)
+        await world.run_pod(PODS[1], second.ip)
+        await until(lambda: told_of_rank(world, 0 if "1e300" not in figures else 1), world.status)
+        first.said, first.step = None, 7
+        await until(lambda: at_step(world, 7), world.status)
+
+
+async def told_of_rank(world, rank):
+    return ((await world.status()).get("progress") or {}).get("slowestRank") == rank
+
+
 async def at_step(world, step):
     return ((await world.status()).get("progress") or {}).get("step") == step
 

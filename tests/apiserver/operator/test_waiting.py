@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from peft_fsdp_operator.cluster import EVENTS, PODS
+from tests.apiserver.operator.webhooks import NOBODY, refusing_webhook, webhook
 from tests.apiserver.operator.world import NODE, condition, now, until
 
 pytestmark = pytest.mark.apiserver
@@ -97,24 +98,18 @@ async def test_a_passed_through_field_that_kubernetes_does_not_know_is_told(worl
 
 
 async def test_an_admission_webhook_that_does_not_answer_is_told(world, api_server):
-    api_server.kubectl("apply", "-f", "-", input=json.dumps(dead_webhook(world.namespace)))
-    try:
+    async with webhook(api_server, world.namespace, NOBODY):
         await world.submit(nodes=1)
         waiting = await until_waiting(world, "InternalError")
         assert "gate.example.com" in waiting["message"]
-    finally:
-        api_server.kubectl("delete", "validatingwebhookconfiguration", "gate")
     await world.until_pods("tune-1-0")
 
 
-def dead_webhook(namespace):
-    hook = {
-        "name": "gate.example.com",
-        "admissionReviewVersions": ["v1"],
-        "sideEffects": "None",
-        "clientConfig": {"url": "https://127.0.0.1:9/"},
-        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
-        "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
-    }
-    kind = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration"}
-    return {**kind, "metadata": {"name": "gate"}, "webhooks": [hook]}
+async def test_an_admission_webhook_that_gives_a_sentence_as_its_reason_is_told(world, api_server, tmp_path):
+    status = {"code": 403, "reason": "pods need a team", "message": "ask the platform team"}
+    async with refusing_webhook(api_server, world.namespace, tmp_path / "pki", status):
+        await world.submit(nodes=1)
+        waiting = await until_waiting(world, "Forbidden")
+        assert "ask the platform team (pods need a team)" in waiting["message"]
+        assert condition(await world.status(), "Reconciling")["reason"] == "Forbidden"
+    await world.until_pods("tune-1-0")

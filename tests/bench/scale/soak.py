@@ -19,6 +19,8 @@ from tests.bench.scale.sampling import jobs_in, read_metrics
 from tests.bench.scale.world import World, open_world, run_jobs
 
 JOBS, PODS = 20, 4
+DATASET_INVALID = 66
+"""An end that is not retried: its pods stay until the job is deleted."""
 GONE = "peft_fsdp_operator_mirrored_objects"
 WARM_ROUNDS = 2
 
@@ -52,13 +54,17 @@ def run_rounds(world: World, operator: OperatorProcess, minutes: float) -> list[
 
 
 def one_round(world: World, operator: OperatorProcess, prefix: str) -> None:
-    """All jobs run; half lose a pod and come back; a quarter finishes; all are deleted, some while they start."""
+    """All jobs run; half lose a pod and come back, a quarter finishes and one fails; all are deleted, some while they
+    start."""
     jobs = [f"{prefix}-{index}" for index in range(JOBS)]
     run_jobs(world, operator, jobs, PODS)
     restarted, finished = jobs[: JOBS // 2], jobs[JOBS // 2 : JOBS * 3 // 4]
     world.poster.send(take_pod_away(name) for name in restarted)
-    world.poster.send(request for name in finished for request in _finish(name))
+    failed = jobs[JOBS * 3 // 4 :]
+    world.poster.send(request for name in finished for request in _end(name, 0))
+    world.poster.send(request for name in failed for request in _end(name, DATASET_INVALID))
     wait_until(lambda: jobs_in(operator.port, "Succeeded") >= len(finished), "a quarter has finished")
+    wait_until(lambda: jobs_in(operator.port, "Failed") >= len(failed), "a quarter has failed")
     world.poster.send(post_job(f"{prefix}-late-{index}", PODS) for index in range(JOBS // 4))
     world.poster.send(delete_job(name) for name in [*jobs, *(f"{prefix}-late-{index}" for index in range(JOBS // 4))])
     world.until_no_pods()
@@ -106,11 +112,12 @@ def _mirrored(operator: OperatorProcess) -> float:
     return sum(value for name, value in found if name.startswith(GONE) and "nodes" not in name)
 
 
-def _finish(name: str) -> list[Object]:
-    ended = {"exitCode": 0, "reason": "Completed", "finishedAt": "2026-01-01T00:00:00Z"}
+def _end(name: str, code: int) -> list[Object]:
+    ended = {"exitCode": code, "reason": "Error" if code else "Completed", "finishedAt": "2026-01-01T00:00:00Z"}
     container = {"name": names.TRAINER_CONTAINER, "image": "x", "imageID": "x", "ready": False, "restartCount": 0,
                  "state": {"terminated": ended}}  # fmt: skip
-    body = orjson.dumps({"status": {"phase": "Succeeded", "containerStatuses": [container]}}).decode()
+    phase = "Failed" if code else "Succeeded"
+    body = orjson.dumps({"status": {"phase": phase, "containerStatuses": [container]}}).decode()
     return [
         {
             "method": "PATCH",

@@ -1,0 +1,70 @@
+"""What the API server refuses, as it comes back from the making of a gang, and when it is asked again."""
+
+from datetime import timedelta
+from itertools import count
+
+import pytest
+
+from peft_fsdp_api.status import Phase
+from peft_fsdp_operator.children import Children, Mirrors, wait_after_refusal
+from peft_fsdp_operator.cluster import CONFIGMAPS, PODS, SERVICES
+from peft_fsdp_operator.errors import Refused
+from peft_fsdp_operator.observe import see_configmap, see_pod, see_service
+from peft_fsdp_operator.reflector import ChildReflector
+from tests.controller.builders import NOW, at, job, status
+
+
+class Quota:
+    """An API server that lets in some pods, and every Service and ConfigMap or none."""
+
+    def __init__(self, pods=0, shared=True):
+        self.pods, self.shared, self.versions = pods, shared, count(1)
+
+    async def create(self, resource, _namespace, body):
+        if resource == PODS:
+            self.pods -= 1
+        if self.pods < 0 if resource == PODS else not self.shared:
+            raise Refused(403, "Forbidden", f"no more {resource.plural}")
+        version = next(self.versions)
+        metadata = {"uid": f"u-{version}", "resourceVersion": str(version), "creationTimestamp": at(0)}
+        return {**body, "metadata": {**body["metadata"], **metadata}}
+
+
+def children(quota):
+    mirrors = Mirrors()
+    mirrors.pods[None] = ChildReflector(quota, PODS, None, see_pod, lambda _: None)
+    for resource, see in ((SERVICES, see_service), (CONFIGMAPS, see_configmap)):
+        mirrors.shared[resource, None] = ChildReflector(quota, resource, None, see, lambda _: None)
+    return Children(quota, mirrors, "image")
+
+
+async def make(quota, attempt=1, had=None):
+    return await children(quota).make(job(), status(Phase.PENDING, attempt), (0, 1), True, NOW, had)
+
+
+@pytest.mark.parametrize(
+    ("pods", "shared", "worker", "message"),
+    [
+        (0, True, 0, "no more pods"),
+        (1, True, 1, "no more pods"),
+        (1, False, 1, "no more pods"),
+        (2, False, None, "no more services"),
+    ],
+)
+async def test_a_refused_pod_is_told_before_a_refused_service(pods, shared, worker, message):
+    refusal = await make(Quota(pods, shared))
+    assert (refusal.worker, refusal.message, refusal.times) == (worker, message, 1)
+
+
+async def test_refusals_in_a_row_are_counted_within_an_attempt():
+    first = await make(Quota())
+    second = await make(Quota(), had=first)
+    assert (second.times, (await make(Quota(), attempt=2, had=second)).times) == (2, 1)
+    assert second.retry_at - NOW >= timedelta(seconds=10)
+    assert await make(Quota(2), had=second) is None
+
+
+@pytest.mark.parametrize(("times", "seconds"), [(1, 5), (2, 10), (3, 20), (4, 40), (5, 60), (99999, 60)])
+def test_waits_grow_to_a_minute_and_differ(times, seconds):
+    waits = {wait_after_refusal(times) for _ in range(20)}
+    assert timedelta(seconds=seconds) <= min(waits) < max(waits) <= timedelta(seconds=1.2 * seconds)
