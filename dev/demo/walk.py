@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from dev.demo.inputs import CLAIM, write_inputs
-from dev.demo.storage import claim_manifest, fill_claim, pod_manifest
+from dev.demo.storage import claim_manifest, delete_pod, fill_claim, pod_manifest
 from dev.demo.target import Access, DemoError, Target
 from dev.demo.watch import follow
 
@@ -16,6 +16,7 @@ SYSTEM_NAMESPACE = "peft-fsdp-system"
 DEMO_NAMESPACE = "peft-fsdp-demo"
 OUTPUT_CLAIM = "demo-output"
 JOB = "cpu-demo"
+ASKER = "demo-ask"
 QUESTION = "When was the lighthouse built?"
 MINUTES = 15
 
@@ -66,13 +67,19 @@ def train(target: Target, namespace: str) -> None:
 
 
 def ask(target: Target, namespace: str) -> str:
-    """The answers before and after fine-tuning, from a pod that loads the adapter beside the base model."""
+    """The answers before and after fine-tuning, from a pod that loads the adapter beside the base model.
+
+    Raises DemoError with what the pod printed where it gave none.
+    """
     command = ["peft-fsdp", "ask", "/demo/base-model", f"/output/{JOB}/adapter", QUESTION]
-    pod = pod_manifest("demo-ask", target.trainer_image, command, {CLAIM: "/demo", OUTPUT_CLAIM: "/output"})
-    target.run("delete", "-n", namespace, "pod/demo-ask", "--ignore-not-found", "--wait=true")
+    pod = pod_manifest(ASKER, target.trainer_image, command, {CLAIM: "/demo", OUTPUT_CLAIM: "/output"})
+    delete_pod(target, namespace, ASKER)
     target.run("apply", "-n", namespace, "-f", "-", input=pod)
-    target.wait_for("the answer", lambda cluster: _ended(cluster, namespace), timeout=300)
-    return target.run("logs", "-n", namespace, "demo-ask")
+    target.wait_for("the answer", lambda cluster: _phase(cluster, namespace) in ("Succeeded", "Failed"), timeout=300)
+    said = target.run("logs", "-n", namespace, ASKER)
+    if _phase(target, namespace) != "Succeeded":
+        raise DemoError(f"the job succeeded, but the pod that asks its adapter failed:\n{said}")
+    return said
 
 
 def remove(target: Access) -> None:
@@ -83,5 +90,5 @@ def remove(target: Access) -> None:
     target.run("delete", "namespace", SYSTEM_NAMESPACE, "--ignore-not-found", "--wait=true")
 
 
-def _ended(target: Target, namespace: str) -> bool:
-    return target.get("-n", namespace, "pod", "demo-ask").get("status", {}).get("phase") in ("Succeeded", "Failed")
+def _phase(cluster: Access, namespace: str) -> str:
+    return str(cluster.get("-n", namespace, "pod", ASKER).get("status", {}).get("phase", ""))
