@@ -5,6 +5,8 @@ from pathlib import Path
 
 from dev.cluster.build import build
 from dev.cluster.instance import Cluster, up_full
+from dev.cluster.packages import install_packages
+from dev.cluster.preflight import check_full
 from dev.cluster.registry import ADDRESS, standing_registry
 from dev.demo.target import Access, DemoError, Target, program
 from dev.images.build import push_image
@@ -17,13 +19,16 @@ def target_from_environment() -> Target:
     if bool(kubeconfig) != bool(registry):
         raise DemoError("KUBECONFIG and IMAGE_REGISTRY go together: set both for a cluster of yours, or neither")
     if kubeconfig and registry:
-        return _target(Path(kubeconfig), registry)
+        check_full()
+        install_packages()
+        # The demo's job has one pod, and hardly a default storage class has volumes for several nodes.
+        return _target(Path(kubeconfig), registry, "ReadWriteOnce")
     return target_of(up_full())
 
 
 def target_of(cluster: Cluster) -> Target:
     """A running one-machine cluster with the images of this checkout in its registry."""
-    return _target(cluster.kubeconfig, ADDRESS)
+    return _target(cluster.kubeconfig, ADDRESS, "ReadWriteMany")
 
 
 def access(kubeconfig: Path) -> Access:
@@ -32,7 +37,7 @@ def access(kubeconfig: Path) -> Access:
     return Access(kubeconfig, kubectl=program("kubectl"), helm=program("helm"))
 
 
-def _target(kubeconfig: Path, registry: str) -> Target:
+def _target(kubeconfig: Path, registry: str, access_mode: str) -> Target:
     known = access(kubeconfig)
     with standing_registry(registry):
         images = {name: push_image(image, registry) for name, image in IMAGES.items()}
@@ -42,4 +47,5 @@ def _target(kubeconfig: Path, registry: str) -> Target:
         helm=known.helm,
         operator_image=images["peft-fsdp-operator"],
         trainer_image=images["peft-fsdp-trainer"],
+        access_mode=access_mode,
     )

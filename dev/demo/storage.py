@@ -18,7 +18,7 @@ RESTRICTED_POD = {
 RESTRICTED_CONTAINER = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
-def claim_manifest(name: str, size: str = "2Gi", mode: str = "ReadWriteMany") -> str:
+def claim_manifest(name: str, mode: str, size: str = "2Gi") -> str:
     """A PersistentVolumeClaim of the default storage class, as JSON."""
     return json.dumps(
         {

@@ -54,7 +54,7 @@ def create_namespace(target: Target, name: str) -> None:
 def prepare_claims(target: Target, namespace: str, scratch: Path) -> None:
     """The claims of the example, with base model and dataset in the one it reads."""
     for name in (CLAIM, OUTPUT_CLAIM):
-        target.run("apply", "-n", namespace, "-f", "-", input=claim_manifest(name))
+        target.run("apply", "-n", namespace, "-f", "-", input=claim_manifest(name, target.access_mode))
     fill_claim(target, namespace, CLAIM, write_inputs(scratch))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dev.demo.storage import LOADER, fill_claim
+from dev.demo.storage import LOADER, claim_manifest, fill_claim
 from dev.demo.target import DemoError, Target
 from dev.demo.walk import ASKER, ask, train
 
@@ -25,7 +25,7 @@ class Scripted(Target):
 
 def scripted(**answers):
     known = {words.replace("_", " "): answer for words, answer in answers.items()}
-    return Scripted(Path("/nowhere"), "kubectl", "helm", "operator:1", "trainer:1", known)
+    return Scripted(Path("/nowhere"), "kubectl", "helm", "operator:1", "trainer:1", "ReadWriteOnce", known)
 
 
 def status(**fields):
@@ -61,3 +61,7 @@ def test_a_pod_that_an_interrupted_demo_left_is_removed_first(fill, tmp_path):
     assert first.startswith("delete -n demo pod/demo-")
     assert "--ignore-not-found" in first
     assert second.startswith("apply ")
+
+
+def test_a_claim_asks_for_the_mode_of_its_cluster():
+    assert json.loads(claim_manifest("c", "ReadWriteOnce"))["spec"]["accessModes"] == ["ReadWriteOnce"]
