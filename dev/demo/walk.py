@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from dev.demo.inputs import CLAIM, write_inputs
+from dev.demo.ownership import LABEL, RELEASE, SYSTEM_NAMESPACE
 from dev.demo.storage import claim_manifest, delete_pod, fill_claim, pod_manifest
 from dev.demo.target import Access, DemoError, Target
 from dev.demo.watch import follow
@@ -11,9 +12,6 @@ from dev.demo.watch import follow
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "peft-fsdp-operator"
 EXAMPLE = ROOT / "manifests" / "examples" / "cpu-demo.yaml"
-RELEASE = "peft-fsdp-operator"
-SYSTEM_NAMESPACE = "peft-fsdp-system"
-DEMO_NAMESPACE = "peft-fsdp-demo"
 OUTPUT_CLAIM = "demo-output"
 JOB = "cpu-demo"
 ASKER = "demo-ask"
@@ -27,9 +25,10 @@ def install_chart(target: Target, *extra: str) -> None:
     Raises DemoError with what helm said, and with what the cluster says of the operator's pods: helm only knows that
     they are not ready.
     """
+    create_namespace(target, SYSTEM_NAMESPACE)
     try:
         target.run_helm(
-            "upgrade", "--install", RELEASE, str(CHART), "--namespace", SYSTEM_NAMESPACE, "--create-namespace",
+            "upgrade", "--install", RELEASE, str(CHART), "--namespace", SYSTEM_NAMESPACE,
             "--set-string", f"image.reference={target.operator_image}",
             "--set-string", f"trainerImage={target.trainer_image}",
             "--wait", "--timeout", "5m", *extra,
@@ -46,8 +45,8 @@ def uninstall_chart(target: Access) -> None:
 
 
 def create_namespace(target: Target, name: str) -> None:
-    """A namespace that enforces the restricted pod security level."""
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    """A namespace that enforces the restricted pod security level, marked as the demo's."""
+    labels = {"pod-security.kubernetes.io/enforce": "restricted", **LABEL}
     target.apply(json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}))
 
 
@@ -80,14 +79,6 @@ def ask(target: Target, namespace: str) -> str:
     if _phase(target, namespace) != "Succeeded":
         raise DemoError(f"the job succeeded, but the pod that asks its adapter failed:\n{said}")
     return said
-
-
-def remove(target: Access) -> None:
-    """Everything the demo put into a cluster that is not its own."""
-    target.run("delete", "namespace", DEMO_NAMESPACE, "--ignore-not-found", "--wait=true")
-    uninstall_chart(target)
-    target.run("delete", "crd", "peftfsdpjobs.training.peft-fsdp.io", "--ignore-not-found")
-    target.run("delete", "namespace", SYSTEM_NAMESPACE, "--ignore-not-found", "--wait=true")
 
 
 def _phase(cluster: Access, namespace: str) -> str:

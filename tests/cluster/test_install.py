@@ -2,8 +2,9 @@
 
 import pytest
 
+from dev.demo.ownership import RELEASE, SYSTEM_NAMESPACE
 from dev.demo.target import DemoError, Target
-from dev.demo.walk import RELEASE, SYSTEM_NAMESPACE, install_chart, uninstall_chart
+from dev.demo.walk import install_chart, uninstall_chart
 from tests.cluster.jobs import demo_job
 from tests.cluster.runs import Runs
 

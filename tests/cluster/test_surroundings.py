@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from dev.cluster.command import run
-from dev.demo.walk import SYSTEM_NAMESPACE, install_chart
+from dev.demo.ownership import SYSTEM_NAMESPACE
+from dev.demo.walk import install_chart
 from tests.cluster.jobs import demo_job
 from tests.cluster.pod_processes import processes_of
 from tests.cluster.runs import Runs
