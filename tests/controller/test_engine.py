@@ -10,7 +10,7 @@ from peft_fsdp_operator.settings import Settings
 
 @pytest.fixture
 async def engine():
-    settings = Settings("image", (), False, None, "me", "", 0, 16, "text", "INFO")
+    settings = Settings("image", (), False, None, "lease", "me", "", 0, 16, "text", "INFO")
     return Engine(settings, "n", Cluster(None, ""), Metrics())
 
 
