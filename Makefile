@@ -53,7 +53,7 @@ imports: install
 	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 
 unit: install
-	$(PYTEST) -n auto --dist loadfile -m "not slow and not apiserver and not cluster and not gpu"
+	$(PYTEST) -n auto --dist loadfile -m "not slow and not apiserver and not cluster"
 
 check: lint types imports unit  ## the fast part: format, lint, types, import rules, unit and golden tests
 
@@ -77,7 +77,7 @@ test: check verify test-slow test-apiserver test-cluster  ## everything that can
 SIDE_BY_SIDE := -n 2 --dist loadgroup --no-loadscope-reorder
 
 test-slow: install
-	$(PYTEST) -m "slow and not apiserver and not cluster and not gpu" --durations 10
+	$(PYTEST) -m "slow and not apiserver and not cluster" --durations 10
 
 test-apiserver: install tools
 	$(PYTEST) -m apiserver $(SIDE_BY_SIDE) --durations 10

@@ -12,7 +12,6 @@ from .placement import render_affinity, render_tolerations
 from .volumes import render_mounts, render_volumes
 
 USER_ID: Final = 1000
-# Time for a checkpoint after SIGTERM.
 # A mesh's proxy would stand between the ranks and outlive the trainer.
 MESH_OFF: Final = {"sidecar.istio.io/inject": "false", "linkerd.io/inject": "disabled"}
 
