@@ -61,7 +61,8 @@ def is_our_crd(crd: Object) -> bool:
 
 
 def is_our_namespace(namespace: Object) -> bool:
-    return namespace.get("metadata", {}).get("labels", {}).items() >= LABEL.items()
+    labels: dict[str, str] = namespace.get("metadata", {}).get("labels", {})
+    return labels.items() >= LABEL.items()
 
 
 def origin(crd: Object) -> str:
