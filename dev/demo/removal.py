@@ -22,7 +22,7 @@ def remove(target: Access) -> list[str]:
         uninstall_chart(target)
         target.run("delete", "namespace", SYSTEM_NAMESPACE, "--wait=true")
     if crd := target.get("crd", CRD):
-        kept = reasons_to_keep(crd, target.get("pfj", "-A")["items"], other_releases(target))
+        kept = reasons_to_keep(crd, target.get("pfj", "-A").get("items", []), other_releases(target))
         if kept:
             stays.append(f"the CRD {CRD} and all jobs stay: {'; '.join(kept)}")
         else:
