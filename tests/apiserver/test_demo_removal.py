@@ -1,12 +1,11 @@
 """The demo in a cluster that is not its own, before a real API server: what it refuses, and what it takes away."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from dev.chart.helm import CHART, NAMESPACE, RELEASE
-from dev.cluster.instance import control_plane
+from dev.cluster.instance import Cluster, control_plane
 from dev.demo.here import access
 from dev.demo.ownership import CRD, DEMO_NAMESPACE, SYSTEM_NAMESPACE, check_free
 from dev.demo.removal import remove
@@ -19,19 +18,24 @@ IMAGES = ("--set", "image.reference=registry.example.com/operator:1,trainerImage
 
 
 @pytest.fixture(scope="module")
-def target() -> Iterator[Target]:
+def cluster() -> Iterator[Cluster]:
     with control_plane("demo-removal-tests") as cluster:
-        known = access(Path(cluster.kubeconfig))
-        yield Target(known.kubeconfig, known.kubectl, known.helm, "operator:1", "trainer:1", "ReadWriteOnce")
+        yield cluster
 
 
 @pytest.fixture
-def demo(target: Target) -> Iterator[Target]:
+def target(cluster: Cluster) -> Target:
+    known = access(cluster.kubeconfig)
+    return Target(known.kubeconfig, known.kubectl, known.helm, "operator:1", "trainer:1", "ReadWriteOnce")
+
+
+@pytest.fixture
+def demo(cluster: Cluster, target: Target) -> Iterator[Target]:
     """The demo's operator and its namespace with a job; no pod runs here, so nothing is waited for."""
     check_free(target)
     install_chart(target, "--wait=false")
     create_namespace(target, DEMO_NAMESPACE)
-    target.run("wait", "--for=condition=Established", f"crd/{CRD}", "--timeout=60s")
+    cluster.wait_until_served(CRD)
     target.run("apply", "-n", DEMO_NAMESPACE, "-f", str(EXAMPLE))
     yield target
     remove(target)
@@ -72,16 +76,16 @@ def test_a_namespace_of_somebody_is_not_taken(target: Target) -> None:
 
 
 @pytest.fixture
-def real_installation(target: Target) -> Iterator[str]:
+def real_installation(cluster: Cluster, target: Target) -> Iterator[str]:
     """As in README.md."""
     target.run_helm("install", RELEASE, str(CHART), "--namespace", NAMESPACE, "--create-namespace", *IMAGES)
+    cluster.wait_until_served(CRD)
     yield f"{NAMESPACE}/{RELEASE}"
     target.run_helm("uninstall", RELEASE, "--namespace", NAMESPACE)
     target.run("delete", "crd", CRD)
 
 
 def test_a_real_installation_is_refused_and_left_alone(target: Target, real_installation: str) -> None:
-    target.run("wait", "--for=condition=Established", f"crd/{CRD}", "--timeout=60s")
     target.run("apply", "-n", "default", "-f", str(EXAMPLE))
     before = target.run_helm("list", "-A", "-o", "json")
     with pytest.raises(DemoError, match=f"installed by the Helm release {real_installation}"):
