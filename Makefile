@@ -12,9 +12,13 @@ LOCK_FLAGS := --universal --python-version 3.11 --generate-hashes --no-header --
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
+define NEW_ENOUGH
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+  || { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11"; exit 1; }
+endef
+
 $(BIN)/uv:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11"; exit 1; }
+	@$(NEW_ENOUGH)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q --disable-pip-version-check 'uv>=0.9,<1'
 
@@ -49,7 +53,7 @@ imports: install
 	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 
 unit: install
-	$(PYTEST) -n auto --dist loadfile -m "not slow and not apiserver and not cluster and not gpu"
+	$(PYTEST) -n auto --dist loadfile -m "not slow and not apiserver and not cluster"
 
 check: lint types imports unit  ## the fast part: format, lint, types, import rules, unit and golden tests
 
@@ -73,7 +77,7 @@ test: check verify test-slow test-apiserver test-cluster  ## everything that can
 SIDE_BY_SIDE := -n 2 --dist loadgroup --no-loadscope-reorder
 
 test-slow: install
-	$(PYTEST) -m "slow and not apiserver and not cluster and not gpu" --durations 10
+	$(PYTEST) -m "slow and not apiserver and not cluster" --durations 10
 
 test-apiserver: install tools
 	$(PYTEST) -m apiserver $(SIDE_BY_SIDE) --durations 10
@@ -86,8 +90,12 @@ faults: install tools  ## every fault at every write of a job's life, and 1,000 
 	$(BIN)/python -m tests.faults points
 	$(BIN)/python -m tests.faults random --seed $${SEED:-1} --runs 1000 --jobs 20
 
-.PHONY: demo demo-down demo-input bench gpu-check
-demo: install  ## the whole line on a real one-machine cluster, or on KUBECONFIG with IMAGE_REGISTRY
+.PHONY: demo demo-needs demo-down demo-input bench gpu-check
+demo-needs:  # before `install`, which takes gigabytes
+	@$(NEW_ENOUGH)
+	@$(PYTHON) -m dev.demo.needs
+
+demo: demo-needs install  ## the whole line on a real one-machine cluster, or on KUBECONFIG with IMAGE_REGISTRY
 	@$(BIN)/python -m dev.demo up
 
 demo-down: install  ## remove everything that `make demo` started

@@ -19,6 +19,7 @@ GROUPS = {
     "apiserver/operator/": "operator",
     "faults/": "faults",
     "apiserver/test_chart": "chart",
+    "apiserver/test_demo": "chart",
     "apiserver/": "contract",
     "specs/": "contract",
     "cluster/test_nodes.py": "second node",

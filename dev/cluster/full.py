@@ -14,7 +14,6 @@ from dev.cluster.volumes import offer_pool
 
 # What must run for the instance to count as up. Further nodes may be dead on purpose.
 NODE_PROGRAMS = ("kubelet-1", "kube-proxy", "coredns")
-COMPONENTS = ("kubernetes", "etcd", "pause", "coredns", "helm")
 
 
 def start_full(layout: Layout, record: Record, gpus: int, nodes: int) -> None:

@@ -14,7 +14,7 @@ from dev.cluster.build import build
 from dev.cluster.cleanup import remove_state
 from dev.cluster.control_plane import STOP_ORDER, start_control_plane, stop_control_plane
 from dev.cluster.errors import ClusterError
-from dev.cluster.full import COMPONENTS, NODE_PROGRAMS, start_full, stop_full
+from dev.cluster.full import NODE_PROGRAMS, start_full, stop_full
 from dev.cluster.kubectl import run_kubectl
 from dev.cluster.layout import Layout, bin_dir
 from dev.cluster.lock import locked
@@ -24,6 +24,7 @@ from dev.cluster.packages import install_packages
 from dev.cluster.preflight import check_full, check_programs
 from dev.cluster.progress import wait_until
 from dev.cluster.record import LOOPBACK, Record, new_record, read_record, write_record
+from dev.cluster.versions import FULL_CLUSTER
 
 FULL = "main"
 CONTROL_PLANE = "control-plane"
@@ -96,7 +97,7 @@ def up_full(name: str = FULL, gpus: int = 0, nodes: int = 1) -> Cluster:
     layout = Layout(name)
     check_full()
     install_packages()
-    build(COMPONENTS)
+    build(FULL_CLUSTER)
     with locked(layout):
         record = read_record(layout)
         if record is None:

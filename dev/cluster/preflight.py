@@ -31,12 +31,15 @@ def check_go() -> None:
 
 def check_full() -> None:
     """For a cluster with a node, before anything is installed, built or started."""
-    built = (cache_dir() / "registry").exists()
-    needed = _FREE_DISK_LATER_GIB if built else _FREE_DISK_GIB
-    _raise([*_system_problems(), *_root_problems(), *disk_problems(needed)])
-    if not built:
+    _raise(full_problems())
+    if not _has_built():
         for problem in disk_problems(_FIRST_BUILD_GIB):
             say(f"warning: for a first build {problem}")
+
+
+def full_problems() -> list[str]:
+    needed = _FREE_DISK_LATER_GIB if _has_built() else _FREE_DISK_GIB
+    return [*_system_problems(), *_root_problems(), *disk_problems(needed)]
 
 
 def go_problems() -> list[str]:
@@ -83,6 +86,10 @@ def _root_problems() -> list[str]:
     if shutil.which("apt-get") is None and not Path("/usr/bin/containerd").exists():
         problems.append("Debian or Ubuntu is needed (containerd and its tools come from apt): use such a machine")
     return problems
+
+
+def _has_built() -> bool:
+    return (cache_dir() / "registry").exists()
 
 
 def _numbers(version: str) -> tuple[int, ...]:

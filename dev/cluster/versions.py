@@ -10,6 +10,7 @@ from pathlib import Path
 
 GO_MODULE = Path(__file__).parent / "go"
 GITOPS_MODULE = Path(__file__).parents[1] / "gitops" / "go"
+FULL_CLUSTER = ("kubernetes", "etcd", "pause", "coredns", "helm")
 
 
 @dataclass(frozen=True)

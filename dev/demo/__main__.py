@@ -12,7 +12,10 @@ from dev.cluster.progress import say, step
 from dev.demo import walk
 from dev.demo.here import access, target_from_environment
 from dev.demo.inputs import write_inputs
+from dev.demo.ownership import DEMO_NAMESPACE
+from dev.demo.removal import remove
 from dev.demo.target import DemoError
+from dev.demo.yours import named_cluster
 from peft_fsdp_trainer.library_noise import silence_known_noise
 
 
@@ -31,22 +34,25 @@ def _up(options: argparse.Namespace) -> None:
     target = target_from_environment()
     with step("installing the chart with Helm"):
         walk.install_chart(target)
-    walk.create_namespace(target, walk.DEMO_NAMESPACE)
+    walk.create_namespace(target, DEMO_NAMESPACE)
     with step("base model and dataset into the claim demo-input"), tempfile.TemporaryDirectory() as scratch:
-        walk.prepare_claims(target, walk.DEMO_NAMESPACE, Path(scratch))
+        walk.prepare_claims(target, DEMO_NAMESPACE, Path(scratch))
     print(f"kubectl apply -f {walk.EXAMPLE.relative_to(walk.ROOT)}")
-    walk.train(target, walk.DEMO_NAMESPACE)
-    print(walk.ask(target, walk.DEMO_NAMESPACE))
+    walk.train(target, DEMO_NAMESPACE)
+    print(walk.ask(target, DEMO_NAMESPACE))
     print("`make demo-down` removes everything that was started.")
 
 
 def _down(options: argparse.Namespace) -> None:
-    if kubeconfig := os.environ.get("KUBECONFIG"):
-        with step("removing the demo"):
-            walk.remove(access(Path(kubeconfig)))
-    else:
+    yours = named_cluster(os.environ)
+    if yours is None:
         with step("stopping the one-machine cluster"):
             down(FULL)
+        return
+    with step("removing the demo"):
+        stays = remove(access(yours.kubeconfig))
+    for line in stays:
+        say(line)
 
 
 def _input(options: argparse.Namespace) -> None:

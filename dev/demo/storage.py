@@ -18,7 +18,7 @@ RESTRICTED_POD = {
 RESTRICTED_CONTAINER = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
-def claim_manifest(name: str, size: str = "2Gi", mode: str = "ReadWriteMany") -> str:
+def claim_manifest(name: str, mode: str, size: str = "2Gi") -> str:
     """A PersistentVolumeClaim of the default storage class, as JSON."""
     return json.dumps(
         {
@@ -61,6 +61,7 @@ def pod_manifest(name: str, image: str, command: list[str], claims: dict[str, st
 def fill_claim(target: Target, namespace: str, claim: str, folder: Path) -> None:
     """Copy the content of a folder into a claim: a pod that mounts it, and tar through `kubectl exec`."""
     pod = pod_manifest(LOADER, target.trainer_image, ["sleep", "600"], {claim: "/claim"})
+    delete_pod(target, namespace, LOADER)  # one that an interrupted demo left has ended, and would never be ready
     target.run("apply", "-n", namespace, "-f", "-", input=pod)
     target.run("wait", "-n", namespace, "--for=condition=Ready", "--timeout=600s", f"pod/{LOADER}")
     target.run(
@@ -68,7 +69,12 @@ def fill_claim(target: Target, namespace: str, claim: str, folder: Path) -> None
         "tar", "-x", "--no-same-owner", "--no-same-permissions", "-C", "/claim",
         input=_tar(folder),
     )  # fmt: skip
-    target.run("delete", "-n", namespace, f"pod/{LOADER}", "--wait=true")
+    delete_pod(target, namespace, LOADER)
+
+
+def delete_pod(target: Target, namespace: str, name: str) -> None:
+    """Until it is gone, so that its name is free. It may not be there."""
+    target.run("delete", "-n", namespace, f"pod/{name}", "--ignore-not-found", "--wait=true")
 
 
 def _tar(folder: Path) -> bytes:

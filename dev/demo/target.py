@@ -65,6 +65,8 @@ class Target(Access):
 
     operator_image: str
     trainer_image: str
+    access_mode: str
+    """Of the demo's claims."""
 
 
 def program(name: str) -> str:

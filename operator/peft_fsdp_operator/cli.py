@@ -86,7 +86,8 @@ def _validate(flags: argparse.Namespace) -> int:
 
 def _render(flags: argparse.Namespace) -> int:
     for document in _jobs(flags.file):
-        document.setdefault("metadata", {}).setdefault("uid", RENDERED_UID)
+        if isinstance(document.get("metadata"), dict):
+            document["metadata"].setdefault("uid", RENDERED_UID)
         try:
             job = parse_job(document)
         except InvalidJob as error:

@@ -9,13 +9,11 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from .cluster import LEASES, Cluster
 from .errors import AlreadyExists, ApiError, Conflict, LeaseLost, NotFound
 from .times import stamp
-
-LEASE_NAME: Final = "peft-fsdp-operator"
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +34,13 @@ class Election:
         self,
         cluster: Cluster,
         namespace: str,
+        name: str,
         identity: str,
         clock: Callable[[], datetime],
         times: LeaseTimes = LeaseTimes(),
     ) -> None:
-        self._cluster, self._namespace, self._identity = cluster, namespace, identity
-        self._clock, self._times = clock, times
+        self._cluster, self._namespace, self._name = cluster, namespace, name
+        self._identity, self._clock, self._times = identity, clock, times
         self._lease: dict[str, Any] | None = None
         self._seen: tuple[str, float] = ("", 0.0)
         self._renewed = float("-inf")
@@ -71,7 +70,7 @@ class Election:
             if held:
                 self._renewed = _now()
             elif self._is_taken():
-                raise LeaseLost(f"{self._identity} no longer holds the lease {LEASE_NAME}")
+                raise LeaseLost(f"{self._identity} no longer holds the lease {self._name}")
             self.check()
 
     def check(self) -> None:
@@ -80,7 +79,7 @@ class Election:
         Raises LeaseLost where the lease was not renewed in time.
         """
         if _now() - self._renewed >= self._times.deadline:
-            raise LeaseLost(f"{self._identity} could not renew the lease {LEASE_NAME} in time")
+            raise LeaseLost(f"{self._identity} could not renew the lease {self._name} in time")
 
     async def release(self) -> None:
         """Let the next one lead at once. Failing is harmless: the lease runs out by itself."""
@@ -100,7 +99,7 @@ class Election:
     async def _try(self) -> bool:
         """Take or renew the lease. Whoever reads an old version loses the write, so there is never a second one."""
         try:
-            self._lease = await self._cluster.get(LEASES, self._namespace, LEASE_NAME)
+            self._lease = await self._cluster.get(LEASES, self._namespace, self._name)
             if not self._may_take():
                 return False
             body = {**self._lease, "spec": self._spec(self._lease["spec"])}
@@ -115,7 +114,7 @@ class Election:
         return True
 
     async def _create(self) -> bool:
-        metadata = {"name": LEASE_NAME, "namespace": self._namespace}
+        metadata = {"name": self._name, "namespace": self._namespace}
         body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": self._spec({})}
         try:
             self._lease = await self._cluster.create(LEASES, self._namespace, body)

@@ -48,7 +48,9 @@ class Engine:
 
     def __init__(self, settings: Settings, own_namespace: str, cluster: Cluster, metrics: Metrics) -> None:
         self.jobs, self._metrics, self._elected = Jobs(self._forget), metrics, settings.election
-        self.election = Election(cluster, settings.lease_namespace or own_namespace, settings.identity, utc_now)
+        self.election = Election(
+            cluster, settings.lease_namespace or own_namespace, settings.lease_name, settings.identity, utc_now
+        )
         self._queue: KeyedQueue[JobKey] = KeyedQueue(self._pass, settings.concurrency, rest=self._rest)
         self._mirrors = self._make_mirrors(cluster, settings.namespaces or (None,))
         self._nodes = Nodes(cluster, self._nodes_changed, utc_now)

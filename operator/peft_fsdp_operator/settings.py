@@ -13,6 +13,7 @@ from typing import Final, Literal
 from .errors import ConfigurationError
 
 ENVIRONMENT_PREFIX: Final = "PEFT_FSDP_OPERATOR_"
+LEASE_NAME: Final = "peft-fsdp-operator"
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Settings:
     """Empty means the whole cluster."""
     election: bool
     lease_namespace: str | None
+    lease_name: str
     identity: str
     metrics_address: str
     metrics_port: int
@@ -49,6 +51,9 @@ def add_flags(parser: argparse.ArgumentParser, environment: Mapping[str, str] = 
     )
     parser.add_argument("--no-election", action="store_true", default=given("NO_ELECTION", "") == "true")
     parser.add_argument("--lease-namespace", default=given("LEASE_NAMESPACE", ""), help="default: the operator's own")
+    parser.add_argument(
+        "--lease-name", default=given("LEASE_NAME", LEASE_NAME), help="operators with one name take turns (%(default)s)"
+    )
     parser.add_argument("--identity", default=given("IDENTITY", socket.gethostname()), help="name in the Lease")
     parser.add_argument("--metrics-address", default=given("METRICS_ADDRESS", ""), help="default: all addresses")
     parser.add_argument("--metrics-port", type=int, default=given("METRICS_PORT", "8080"))
@@ -67,6 +72,7 @@ def read_settings(flags: argparse.Namespace, environment: Mapping[str, str] = os
         namespaces=tuple(name.strip() for name in named if name.strip()),
         election=not flags.no_election,
         lease_namespace=flags.lease_namespace or None,
+        lease_name=flags.lease_name,
         identity=flags.identity,
         metrics_address=flags.metrics_address,
         metrics_port=flags.metrics_port,

@@ -5,12 +5,15 @@ from time import monotonic, sleep
 
 import pytest
 
-from dev.chart.helm import NAMESPACE, REPOSITORY
-from tests.apiserver.chart_release import Release, chart_cluster
+from dev.chart.helm import CHART, NAMESPACE, RELEASE, REPOSITORY, HelmError
+from dev.cluster.errors import ClusterError
+from tests.apiserver.chart_release import IMAGES, Release, chart_cluster
 
 pytestmark = pytest.mark.apiserver
 
 EXAMPLE = REPOSITORY / "manifests" / "examples" / "cpu-demo.yaml"
+CRD_FILE = REPOSITORY / "manifests" / "crd.yaml"
+CRD = "peftfsdpjobs.training.peft-fsdp.io"
 OURS = "deploy,sa,svc,role,rolebinding,clusterrole,clusterrolebinding,netpol,pdb"
 
 
@@ -68,6 +71,43 @@ def test_a_kept_crd_is_taken_over_by_the_next_install(release):
     release.install()
     assert "deployment.apps/peft-fsdp-operator" in installed(release)
     release.helm("uninstall", "peft-fsdp-operator", "--wait")
+
+
+@pytest.fixture
+def kept_crd(release):
+    """As somebody else left it: applied by kubectl, or by a release of another name."""
+
+    def leave(by):
+        release.cluster.kubectl("delete", "crd", CRD, "--ignore-not-found")
+        if by == "kubectl":
+            release.cluster.kubectl("apply", "--server-side", "-f", str(CRD_FILE))
+        else:
+            release.helm("install", by, str(CHART), *IMAGES)
+            release.helm("uninstall", by, "--wait")
+
+    yield leave
+    release.helm("uninstall", RELEASE, "--ignore-not-found", "--wait")
+    release.cluster.kubectl("delete", "crd", CRD)
+
+
+@pytest.mark.parametrize("option", ["--take-ownership", "--set=crds.install=false"])
+@pytest.mark.parametrize("by", ["kubectl", "earlier"])
+def test_a_crd_of_another_origin_needs_the_word_that_the_documents_name(release, kept_crd, by, option):
+    kept_crd(by)
+    with pytest.raises(HelmError, match="cannot be imported into the current release"):
+        release.install()
+    release.install(option)
+    assert "deployment.apps/peft-fsdp-operator" in installed(release)
+
+
+def test_a_crd_that_helm_installed_is_upgraded_by_kubectl_with_force(release):
+    release.install()
+    newer = CRD_FILE.read_text().replace("The base model.", "The base model of a later version.")
+    with pytest.raises(ClusterError, match="conflict"):
+        release.cluster.kubectl("apply", "--server-side", "-f", "-", input=newer)
+    release.cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=newer)
+    assert "of a later version" in release.cluster.kubectl("get", "crd", CRD, "-o=yaml")
+    release.helm("uninstall", RELEASE, "--wait")
 
 
 def test_every_option_is_accepted_by_the_api_server(release):

@@ -3,10 +3,12 @@
 from argparse import ArgumentParser
 
 import pytest
+import yaml
 
 from dev.chart.helm import CHART, HelmError, run_helm, template
 from peft_fsdp_api import __version__
-from peft_fsdp_operator.settings import add_flags, read_settings
+from peft_fsdp_operator.settings import LEASE_NAME, add_flags, read_settings
+from tests.chart.conftest import IMAGES
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +40,20 @@ def test_the_operator_understands_what_the_chart_tells_it(render):
     settings = read_settings(parser.parse_args(flags), {})
     assert (subcommand, settings.namespaces, settings.election) == ("run", ("a", "b"), True)
     assert (settings.log_format, settings.log_level, settings.metrics_port) == ("json", "DEBUG", 9000)
-    assert settings.trainer_image == "registry.example.com/trainer:1"
+    assert (settings.trainer_image, settings.lease_name) == ("registry.example.com/trainer:1", LEASE_NAME)
+
+
+@pytest.mark.parametrize(
+    ("release", "lease"), [("peft-fsdp-operator", LEASE_NAME), ("team-a", "team-a-peft-fsdp-operator")]
+)
+def test_a_release_has_a_lease_of_its_own_and_may_write_no_other(release, lease):
+    """Or of two releases in one namespace one would stand by for ever, without an alert."""
+    text = run_helm("template", release, str(CHART), "--kube-version=1.37.2", *IMAGES)
+    objects = {(one["kind"], one["metadata"]["name"]): one for one in yaml.safe_load_all(text) if one}
+    (container,) = objects["Deployment", lease]["spec"]["template"]["spec"]["containers"]
+    assert f"--lease-name={lease}" in container["args"]
+    named = [rule["resourceNames"] for rule in objects["Role", f"{lease}-lease"]["rules"] if "resourceNames" in rule]
+    assert named == [[lease]]
 
 
 def test_one_replica_has_no_disruption_budget_that_would_block_a_drain(render):

@@ -1,10 +1,13 @@
 """The example jobs: valid, short where they promise it, and complete."""
 
+import re
+
 import pytest
 import yaml
 
 from dev.chart.helm import REPOSITORY
 from peft_fsdp_api.job import parse_job
+from peft_fsdp_api.names import KIND
 
 EXAMPLES = sorted((REPOSITORY / "manifests" / "examples").glob("*.yaml"))
 
@@ -28,6 +31,14 @@ def test_an_example_is_one_valid_job(path):
 
 def test_the_minimal_job_takes_at_most_fifteen_lines():
     assert len((REPOSITORY / "manifests" / "examples" / "minimal.yaml").read_text().splitlines()) <= 15
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/getting-started.md"])
+def test_the_job_that_a_document_shows_is_the_minimal_one(document):
+    text = (REPOSITORY / document).read_text()
+    shown = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
+    jobs = [one for one in shown if one.get("kind") == KIND]
+    assert jobs == [yaml.safe_load((REPOSITORY / "manifests" / "examples" / "minimal.yaml").read_text())]
 
 
 @pytest.mark.parametrize("stem", ["cpu-demo", "cpu-demo-qlora-2-nodes"])

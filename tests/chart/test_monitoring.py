@@ -56,7 +56,7 @@ def test_every_query_asks_for_series_that_exist(query):
 def test_every_query_chooses_by_labels_that_exist(query):
     for name, matchers in re.findall(r"(\w+)\{([^}]*)\}", query):
         assert set(re.findall(r"(\w+)\s*[=!]", matchers)) <= exposed()[name]
-    targets = {"namespace", "pod", "training_peft_fsdp_io_job"}  # labels that Prometheus adds
+    targets = {"namespace", "pod", "service", "training_peft_fsdp_io_job"}  # labels that Prometheus adds
     known = set.union(targets, *(exposed()[name] for name in named(query)))
     for grouped in re.findall(r"(?:by|on) \(([^)]*)\)", query):
         assert set(re.split(r",\s*", grouped)) <= known

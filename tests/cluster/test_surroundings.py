@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from dev.cluster.command import run
-from dev.demo.walk import SYSTEM_NAMESPACE, install_chart
+from dev.demo.ownership import RELEASE, SYSTEM_NAMESPACE
+from dev.demo.walk import install_chart
 from tests.cluster.jobs import demo_job
 from tests.cluster.pod_processes import processes_of
 from tests.cluster.runs import Runs
@@ -91,7 +92,7 @@ def test_an_operator_killed_during_a_restart_is_replaced_and_makes_one_attempt(r
 
 def _leader(runs: Runs) -> tuple[str, str]:
     """Identity of the operator that leads, and the uid of its pod."""
-    lease = runs.target.get("-n", SYSTEM_NAMESPACE, "lease", "peft-fsdp-operator")
+    lease = runs.target.get("-n", SYSTEM_NAMESPACE, "lease", RELEASE)
     holder = str(lease["spec"]["holderIdentity"])
     pods = runs.target.get("-n", SYSTEM_NAMESPACE, "pods")["items"]
     return holder, next(pod["metadata"]["uid"] for pod in pods if pod["metadata"]["name"] in holder)

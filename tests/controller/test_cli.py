@@ -75,6 +75,14 @@ def test_what_is_no_job_is_an_error_in_one_line(file, capsys, text):
     assert len(capsys.readouterr().err.strip().splitlines()) >= 1
 
 
+@pytest.mark.parametrize("metadata", ["metadata:", "metadata: tune", "metadata: {}", ""])
+@pytest.mark.parametrize("command", ["render", "validate"])
+def test_a_job_without_a_name_is_told_its_field(file, capsys, command, metadata):
+    assert main([command, file(GOOD.replace("metadata: {name: tune}", metadata))]) == 1
+    told = capsys.readouterr()
+    assert ": metadata" in told.out + told.err
+
+
 def test_run_says_what_it_misses(capsys):
     assert main(["run"]) == 1
     assert "--trainer-image" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from tests.controller.builders import failed, job
 
 @pytest.fixture
 async def engine():
-    settings = Settings("image", (), False, None, "me", "", 0, 16, "text", "INFO")
+    settings = Settings("image", (), False, None, "lease", "me", "", 0, 16, "text", "INFO")
     return Engine(settings, "n", Cluster(None, ""), Metrics())
 
 

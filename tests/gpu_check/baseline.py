@@ -2,6 +2,9 @@
 
 TRL's SFTTrainer on a model from `from_pretrained`, sharded by Accelerate as its file says. Each step's loss, count of
 tokens and time go to RESULT. Started by `runs`, through `accelerate launch` where there are GPUs.
+
+Left out: the guide's script adds the template's markers to the vocabulary and resizes the embeddings. The base of a
+check has them (`inputs`), so that both sides see the same tokens; the report says so.
 """
 
 import importlib.util

@@ -8,6 +8,10 @@ from tests.gpu_check.result import RunResult
 
 GIB: Final = 2**30
 NOT_MEASURED: Final = "not measured"
+VOCABULARY: Final = (
+    "Both train on a base whose vocabulary has the chat tokens. On another one the guide's script would add them and "
+    "resize the embeddings; the one here does not, and neither does this trainer."
+)
 
 
 def part(kind: str) -> str:
@@ -37,7 +41,7 @@ def table(comparisons: list[Comparison]) -> str:
         ]
         lines += [f"{who} has no figures: {run.problem}" for who, run in _runs(comparison) if run.problem]
         lines += [f"{who} ran {run.note}" for who, run in _runs(comparison) if run.note]
-    return "\n".join(lines)
+    return "\n".join([*lines, VOCABULARY])
 
 
 def documented(comparison: Comparison) -> list[Figure]:

@@ -3,8 +3,8 @@
 import pytest
 
 from peft_fsdp_operator.cluster import LEASES
-from peft_fsdp_operator.election import LEASE_NAME
 from peft_fsdp_operator.metrics import Metrics
+from peft_fsdp_operator.settings import LEASE_NAME
 from tests.apiserver.operator.scrape import families, free_port, scrape, value
 from tests.apiserver.operator.world import until
 

@@ -96,9 +96,17 @@ async def test_of_two_operators_one_acts_and_the_other_takes_over(alone, start):
             await alone.until_phase("Running")
 
 
-async def holder(world, name):
-    lease = await world.find(LEASES, "peft-fsdp-operator")
+async def holder(world, name, lease_name="peft-fsdp-operator"):
+    lease = await world.find(LEASES, lease_name)
     return lease is not None and lease["spec"]["holderIdentity"] == name
+
+
+async def test_operators_with_leases_of_their_own_lead_side_by_side(alone, start):
+    lease = ("--lease-namespace", alone.namespace)
+    with start(*lease, "--identity", "first"), start(*lease, "--lease-name", "other", "--identity", "second"):
+        await until(lambda: holder(alone, "first"))
+        await until(lambda: holder(alone, "second", "other"))
+        assert await holder(alone, "first")
 
 
 async def test_an_operator_that_loses_its_lease_ends(alone, start):

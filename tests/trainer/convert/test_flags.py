@@ -200,6 +200,7 @@ def test_a_key_in_its_section_and_beside_it_is_refused():
     ("options", "name"),
     [
         (Options(claim="A_B"), "--claim"),
+        (Options(cache_claim="A_B"), "--cache-claim"),
         (Options(token_secret="A_B"), "--token-secret"),
         (Options(cpu="many"), "--cpu"),
         (Options(memory="lots"), "--memory"),

@@ -29,7 +29,7 @@ def text_of(file, flags, options=None):
 @pytest.mark.parametrize(("file", "flags", "example"), RUNS)
 def test_a_run_of_the_guide_is_its_example(file, flags, example):
     (wanted,) = load_documents((REPOSITORY / "manifests" / "examples" / example).read_text())
-    (made,) = load_documents(text_of(file, flags))
+    (made,) = load_documents(text_of(file, flags, Options(cache_claim="hub-cache")))
     assert made == wanted
     assert parse_job(made) == parse_job(wanted)
 
@@ -58,15 +58,24 @@ def test_options_replace_what_is_chosen():
     assert job["spec"]["workers"]["resources"]["requests"] == {"cpu": "500m", "memory": "1Ti"}
 
 
+def test_without_a_cache_it_is_said_that_each_attempt_downloads_anew():
+    text = text_of(LORA_FILE, LORA_FLAGS)
+    assert "cache" not in load_documents(text)[0]["spec"]
+    assert "There is no cache" in text
+    assert "There is no cache" not in text_of(LORA_FILE, LORA_FLAGS, Options(cache_claim="hub-cache"))
+
+
 def test_the_command_writes_a_file_and_needs_no_torch(tmp_path):
     out = tmp_path / "job.yaml"
     program = "import sys; from peft_fsdp_trainer.cli import main; code = main(sys.argv[1:]); "
     program += "sys.exit(99 if 'torch' in sys.modules else code)"
-    command = ["convert", "--accelerate-config", str(LORA_FILE), "-o", str(out), "--", "train.py", *LORA_FLAGS]
+    command = ["convert", "--accelerate-config", str(LORA_FILE), "-o", str(out)]
+    command += ["--cache-claim", "disk", "--", "train.py", *LORA_FLAGS]
     result = subprocess.run([sys.executable, "-c", program, *command], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout) == (0, "")
     assert "24 flags and keys have no meaning" in result.stderr
-    assert parse_job(load_documents(out.read_text())[0]).name == "llama-sft-lora-fsdp"
+    job = parse_job(load_documents(out.read_text())[0])
+    assert (job.name, job.spec.cache.claim) == ("llama-sft-lora-fsdp", "disk")
 
 
 @pytest.mark.parametrize(

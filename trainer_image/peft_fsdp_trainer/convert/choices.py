@@ -19,6 +19,7 @@ def choose(draft: Draft, options: Options) -> str:
     folder = str(PurePosixPath(draft.value("--output_dir", "")))
     folder = "" if folder == "." else folder
     _output(draft, options, folder)
+    _cache(draft, options)
     _hub(draft, options, PurePosixPath(folder).name)
     _resources(draft, options)
     _version(draft, options)
@@ -40,6 +41,17 @@ def _output(draft: Draft, options: Options, folder: str) -> None:
     draft.put("output.claim", options.claim or DEFAULT_CLAIM)
     if folder:
         draft.put("output.path", folder, "--output_dir")
+
+
+def _cache(draft: Draft, options: Options) -> None:
+    """No claim is chosen: a job waits for one that does not exist, and a small base needs none."""
+    if options.cache_claim is not None:
+        draft.put("cache.claim", options.cache_claim)
+        return
+    draft.choices.append(
+        "There is no cache, so each attempt downloads the base and prepares the data anew; --cache-claim names a "
+        "PersistentVolumeClaim that keeps both."
+    )
 
 
 def _hub(draft: Draft, options: Options, folder: str) -> None:

@@ -37,6 +37,11 @@ def _add_choices(command: argparse.ArgumentParser) -> None:
     command.add_argument("--name", help="the job's name (default: the last part of --output_dir)")
     command.add_argument("--claim", help=f"PersistentVolumeClaim for the output (default: {DEFAULT_CLAIM})")
     command.add_argument(
+        "--cache-claim",
+        metavar="NAME",
+        help="PersistentVolumeClaim for downloads and prepared data (default: none; each attempt downloads anew)",
+    )
+    command.add_argument(
         "--token-secret",
         metavar="NAME",
         help=f"Secret with a Hub token under the key token (default: {DEFAULT_TOKEN_SECRET} where the run pushes)",
@@ -55,7 +60,13 @@ def _add_choices(command: argparse.ArgumentParser) -> None:
 
 def _convert(options: argparse.Namespace) -> int:
     chosen = Options(
-        options.name, options.claim, options.token_secret, options.fsdp_version, options.cpu, options.memory
+        name=options.name,
+        claim=options.claim,
+        token_secret=options.token_secret,
+        fsdp_version=options.fsdp_version,
+        cpu=options.cpu,
+        memory=options.memory,
+        cache_claim=options.cache_claim,
     )
     file: Path = options.accelerate_config
     try:

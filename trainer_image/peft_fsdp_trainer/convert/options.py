@@ -13,6 +13,7 @@ GIB_PER_GPU_OFFLOADED: Final = 64
 
 OPTION_OF: Final[Mapping[str, str]] = {
     "output.claim": "--claim",
+    "cache.claim": "--cache-claim",
     "hub.tokenSecret": "--token-secret",
     "workers.resources.requests.cpu": "--cpu",
     "workers.resources.requests.memory": "--memory",
@@ -30,3 +31,4 @@ class Options:
     fsdp_version: int = 2
     cpu: str | None = None
     memory: str | None = None
+    cache_claim: str | None = None

@@ -27,7 +27,8 @@ GUIDE: Final = (
         "--chat_template_format",
         one_of({"chatml": "chatml", "zephyr": "zephyr", "none": "none"}),
         ("dataset.chatTemplate",),
-        "`none` means text that is formatted already: `dataset.format` is `text` then.",
+        "`none` means text that is formatted already: `dataset.format` is `text` then. Nothing is added to the "
+        "vocabulary; the guide's script adds the template's markers and resizes the embeddings.",
         combined=True,
     ),
     Setting(
