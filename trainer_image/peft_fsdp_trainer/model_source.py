@@ -30,16 +30,13 @@ from peft_fsdp_api.spec import ModelSpec
 
 from .distributed import Ranks
 from .errors import ModelNotAvailable, TrainerError
+from .hub_answer import NO_ACCESS_HINT, UNREACHABLE_HINT, denies_access
 from .report import Reporter
 
 WANTED_FILES: Final = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.model", "*.txt", "*.jinja", "*.py"]
 # Copies of the weights for other programs, several times as large as what is needed.
 UNWANTED_FILES: Final = ["original/*", "onnx/*", "openvino/*", "consolidated*", "*.gguf"]
 POLL: Final = 1.0
-NO_ACCESS: Final = (401, 403)
-UNREACHABLE_HINT: Final = (
-    "Check hub.endpoint and what the pods may reach; what is in cache.claim needs no Hub (hub.offline)."
-)
 
 
 @dataclass(frozen=True)
@@ -177,11 +174,8 @@ def _hub_errors(spec: ModelSpec) -> Iterator[None]:
 
 def _refusal(named: str, error: HfHubHTTPError) -> TrainerError:
     """What an answer of the Hub with an error means: no access, or trouble that may pass."""
-    if error.response is not None and error.response.status_code in NO_ACCESS:
-        return ModelNotAvailable(
-            f"{named}: the Hub refuses the token or asks for one: {error}",
-            hint="Put a token that is valid and may read the model into the Secret of spec.hub.tokenSecret.",
-        )
+    if denies_access(error):
+        return ModelNotAvailable(f"{named}: the Hub refuses the token or asks for one: {error}", hint=NO_ACCESS_HINT)
     return TrainerError(f"the Hub did not deliver {named}: {error}", hint=UNREACHABLE_HINT)
 
 
