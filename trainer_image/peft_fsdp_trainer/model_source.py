@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from filelock import FileLock, Timeout
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import (
     EntryNotFoundError,
@@ -30,16 +29,15 @@ from peft_fsdp_api.spec import ModelSpec
 
 from .distributed import Ranks
 from .errors import ModelNotAvailable, TrainerError
+from .hub_answer import NO_ACCESS_HINT, UNREACHABLE_HINT, denies_access
 from .report import Reporter
+from .turns import one_at_a_time
 
 WANTED_FILES: Final = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.model", "*.txt", "*.jinja", "*.py"]
 # Copies of the weights for other programs, several times as large as what is needed.
 UNWANTED_FILES: Final = ["original/*", "onnx/*", "openvino/*", "consolidated*", "*.gguf"]
+LOCK: Final = ".model-download.lock"
 POLL: Final = 1.0
-NO_ACCESS: Final = (401, 403)
-UNREACHABLE_HINT: Final = (
-    "Check hub.endpoint and what the pods may reach; what is in cache.claim needs no Hub (hub.offline)."
-)
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,8 @@ def _start_download(spec: ModelSpec, cache: Path, reporter: Reporter) -> Future[
     """Begin to bring the snapshot into the cache, on a thread of its own."""
 
     def download() -> Path:
-        with _one_at_a_time(cache, reporter), _hub_errors(spec):
+        cache.mkdir(parents=True, exist_ok=True)
+        with one_at_a_time(cache / LOCK, reporter.heartbeat), _hub_errors(spec):
             return _snapshot(spec, spec.revision, tqdm_class=_progress_bar(reporter))
 
     thread = ThreadPoolExecutor(1, thread_name_prefix="model-download")
@@ -137,21 +136,6 @@ def _agreed_commit(spec: ModelSpec, download: Future[Path] | None, ranks: Ranks)
 
 
 @contextlib.contextmanager
-def _one_at_a_time(cache: Path, reporter: Reporter) -> Iterator[None]:
-    """Hold the folder's lock; while another node that shares it downloads, show signs of life."""
-    cache.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(cache / ".model-download.lock")
-    while not lock.is_locked:
-        with contextlib.suppress(Timeout):
-            lock.acquire(timeout=POLL)
-        reporter.heartbeat()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextlib.contextmanager
 def _hub_errors(spec: ModelSpec) -> Iterator[None]:
     named = f"model {spec.source}" + (f" at revision {spec.revision}" if spec.revision else "")
     try:
@@ -177,11 +161,8 @@ def _hub_errors(spec: ModelSpec) -> Iterator[None]:
 
 def _refusal(named: str, error: HfHubHTTPError) -> TrainerError:
     """What an answer of the Hub with an error means: no access, or trouble that may pass."""
-    if error.response is not None and error.response.status_code in NO_ACCESS:
-        return ModelNotAvailable(
-            f"{named}: the Hub refuses the token or asks for one: {error}",
-            hint="Put a token that is valid and may read the model into the Secret of spec.hub.tokenSecret.",
-        )
+    if denies_access(error):
+        return ModelNotAvailable(f"{named}: the Hub refuses the token or asks for one: {error}", hint=NO_ACCESS_HINT)
     return TrainerError(f"the Hub did not deliver {named}: {error}", hint=UNREACHABLE_HINT)
 
 

@@ -34,15 +34,20 @@ class StepPlan:
     @property
     def steps_per_epoch(self) -> int:
         """Optimizer steps in a whole epoch."""
-        return math.ceil(math.ceil(self.rows / self.rows_per_batch) / self.accumulation)
+        return self._steps(self.rows)
+
+    def _steps(self, rows: int) -> int:
+        """Optimizer steps over the last `rows` rows of an epoch."""
+        return math.ceil(math.ceil(rows / self.rows_per_batch) / self.accumulation)
 
     def total_steps(self, spec: TrainingSpec, position: Position) -> int:
         """Steps of the run: those done, which another number of ranks may have done, and those that are left."""
         if spec.max_steps is not None:
             return spec.max_steps
         epochs = spec.epochs if spec.epochs is not None else 1.0
-        in_epoch = position.row / (self.rows_per_batch * self.accumulation)
-        left = (epochs - position.epoch) * self.steps_per_epoch - in_epoch
+        # Counted, not subtracted: steps of another size than these have brought the epoch to where it is.
+        in_epoch = self._steps(self.rows - position.row)
+        left = (epochs - position.epoch - 1) * self.steps_per_epoch + in_epoch
         # 0.1 epochs of 10 steps is one step, not the two that rounding up 1.0000000000000002 would give.
         return position.step + max(0, math.ceil(round(left, 6)))
 

@@ -19,6 +19,7 @@ class Share:
     """Units per rank, the last rank's padding included."""
     start: int
     end: int
+    ranks: int
 
     @classmethod
     def of(cls, length: int) -> Self:
@@ -26,14 +27,16 @@ class Share:
         joined = dist.is_initialized()
         rank, world_size = (dist.get_rank(), dist.get_world_size()) if joined else (0, 1)
         size = -(-length // world_size)
-        return cls(length, size, start=min(rank * size, length), end=min((rank + 1) * size, length))
+        start, end = min(rank * size, length), min((rank + 1) * size, length)
+        return cls(length, size, start, end, ranks=world_size)
 
     def gather(self, part: torch.Tensor) -> torch.Tensor:
         """The parts of all ranks in order. `part` is flat and padded: a whole number of elements for each of `size`
         units. Every rank must call it."""
-        if self.size >= self.length:
+        # Not where a share is as long as the whole: one unit is the share of one of several ranks.
+        if self.ranks == 1 or self.length == 0:
             return part
-        whole = part.new_empty(part.numel() * dist.get_world_size())
+        whole = part.new_empty(part.numel() * self.ranks)
         dist.all_gather_into_tensor(whole, part)
         return whole
 

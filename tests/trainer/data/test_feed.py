@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import pytest
@@ -84,3 +84,25 @@ def test_the_thread_ends_with_the_run(rows):
         train(feed, 1)
         assert any(thread.name == "prefetch" for thread in threading.enumerate())
     assert not any(thread.name == "prefetch" for thread in threading.enumerate())
+
+
+def rows_of_all_ranks(rows, start, world_size, stop_at=100):
+    """Rows with a loss, told by their length, until the end of the run or a step; and where that is."""
+    seen = []
+    for rank in range(world_size):
+        position = replace(start)
+        with contextlib.closing(PreparedFeed(rows, position, SPEC, OneRank(rank, world_size))) as feed:
+            for batches in islice(feed.steps(), min(stop_at, feed.total_steps) - start.step):
+                seen += [int(length) for batch in batches for length in (batch.inputs["labels"] != -100).sum(1)]
+                feed.advance(len(batches))
+    return [length for length in seen if length], position
+
+
+@pytest.mark.parametrize("done", range(7))
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (1, 3), (2, 1), (2, 3), (4, 1)])
+def test_on_another_number_of_ranks_no_row_is_seen_twice_or_left_out(rows, before, after, done):
+    once, _ = rows_of_all_ranks(rows, Position(), 1, stop_at=3)
+    first, position = rows_of_all_ranks(rows, Position(), before, stop_at=done)
+    rest, _ = rows_of_all_ranks(rows, position, after)
+    assert len(once) == len(rows)
+    assert sorted(first + rest) == sorted(once * int(SPEC.epochs))

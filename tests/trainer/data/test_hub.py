@@ -1,10 +1,16 @@
 """Datasets named as on the Hub. The datasets library finds `owner/name` in the working folder as it would there."""
 
-import datasets
-import pytest
+from functools import partial
 
+import datasets
+import httpx
+import huggingface_hub
+import pytest
+from huggingface_hub.errors import HfHubHTTPError
+
+from peft_fsdp_api.reasons import Reason
 from peft_fsdp_trainer.data import Cursor, Stretch
-from peft_fsdp_trainer.errors import DatasetInvalid
+from peft_fsdp_trainer.errors import DatasetInvalid, TrainerError
 
 TEXTS = [{"text": f"text {number}"} for number in range(10)]
 
@@ -32,6 +38,39 @@ def test_splits_and_slices_are_the_datasets_librarys_own(hub, prepared):
 def test_what_does_not_exist_comes_with_what_does(hub, prepared, fields, expected):
     with pytest.raises(DatasetInvalid, match=expected):
         prepared("owner/name", **fields)
+
+
+def unreachable():
+    raise ConnectionError("Couldn't reach 'owner/name' on the Hub")
+
+
+def answering(status):
+    """What the datasets library makes of an answer: a file that is not there."""
+    answer = httpx.Response(status, request=httpx.Request("HEAD", "http://hub"))
+    try:
+        raise HfHubHTTPError(f"answer {status}", response=answer)
+    except HfHubHTTPError as error:
+        raise FileNotFoundError("Couldn't find any data file") from error
+
+
+@pytest.mark.parametrize(
+    ("trouble", "offline", "reason", "words"),
+    [
+        (unreachable, False, Reason.APPLICATION_ERROR, "Couldn't reach"),
+        (unreachable, True, Reason.DATASET_INVALID, "cannot be fetched"),
+        (partial(answering, 503), False, Reason.APPLICATION_ERROR, "answer 503"),
+        (partial(answering, 429), False, Reason.APPLICATION_ERROR, "answer 429"),
+        (partial(answering, 401), False, Reason.DATASET_INVALID, "refuses the token"),
+        (partial(answering, 403), False, Reason.DATASET_INVALID, "refuses the token"),
+    ],
+)
+def test_only_trouble_that_may_pass_is_tried_again(prepared, monkeypatch, trouble, offline, reason, words):
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: trouble())
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", offline)
+    with pytest.raises(TrainerError, match=words) as ended:
+        prepared("owner/name")
+    assert (ended.value.reason, "owner/name" in ended.value.message) == (reason, True)
+    assert ended.value.hint
 
 
 def test_the_same_dataset_is_prepared_once(hub, prepared):

@@ -55,11 +55,19 @@ def test_rows_come_over_the_network_and_nothing_is_stored(folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("refusal", "words"), [((403, "GatedRepo"), "gated"), ((404, "RepoNotFound"), "does not exist")]
+    ("refusal", "words"),
+    [((403, "GatedRepo"), "gated"), ((403, ""), "refuses the token"), ((404, "RepoNotFound"), "does not exist")],
 )
 def test_a_dataset_that_may_not_be_read_is_named(folder, tmp_path, refusal, words):
     with dataset_hub(folder, refusal) as hub:
         ended = read(tmp_path, hub, 3)
-    assert ended.stderr.splitlines()[-2].startswith(f"DatasetInvalid: dataset {DATASET}"), ended.stderr
+    assert f"DatasetInvalid: dataset {DATASET}" in ended.stderr
     assert words in ended.stderr
     assert "hub.tokenSecret" in ended.stderr
+
+
+def test_a_hub_that_is_down_may_be_up_for_the_next_attempt(folder, tmp_path):
+    with dataset_hub(folder, (503, "")) as hub:
+        ended = read(tmp_path, hub, 3)
+    assert f"ApplicationError: the Hub did not deliver dataset {DATASET}: Server error '503" in ended.stderr
+    assert "hub.endpoint" in ended.stderr

@@ -1,32 +1,27 @@
 """A folder that is made once, by the first process that wants it. Called by `prepare`.
 
 A name is a key of everything that goes into the folder, so what is there is right by construction. It appears by one
-rename, after its files have reached the disk. The ranks of a node, and jobs that share the cache, take turns with a
-lock on a file beside it. The lock only saves work: volumes without locks, or whose locks end at a node, lose nothing
-but the time of those who work on the same thing, and the first one to finish wins.
+rename, after its files have reached the disk. The ranks of a node, and jobs that share the cache, take turns. Where the
+volume has no locks, several may work on the same thing, and the first one to finish wins.
 """
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from ..flush import flush, flush_tree
 from ..log import LOGGER
+from ..turns import if_free, one_at_a_time
 
-LOCK_POLL_SECONDS = 0.2
 UNFINISHED: Final = "unfinished-"
 ABANDONED_SECONDS = 3600.0
 """After so long without a change an unfinished folder is nobody's work, wherever that somebody would be."""
-NO_LOCKS: Final = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 
 
 def made_once(
@@ -43,7 +38,7 @@ def made_once(
     if folder.exists() and is_whole(folder):
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(_lock_of(folder), waiting):
+    with one_at_a_time(_lock_of(folder), waiting):
         if folder.exists() and not is_whole(folder):
             LOGGER.warning("%s in the cache is damaged and is made again", folder)
             _remove_damaged(folder)
@@ -94,13 +89,10 @@ def _remove_abandoned(cache: Path) -> None:
 
 
 def _remove_if_nobodys(unfinished: Path, lock: Path) -> None:
-    descriptor = os.open(lock, os.O_CREAT | os.O_RDWR, 0o666)
-    try:
-        if _try_lock(descriptor):
+    with if_free(lock) as free:
+        if free:
             LOGGER.info("removing %s: it was never completed", unfinished)
             shutil.rmtree(unfinished, ignore_errors=True)
-    finally:
-        os.close(descriptor)
 
 
 def _last_change(folder: Path) -> float:
@@ -114,28 +106,3 @@ def _last_change(folder: Path) -> float:
 
 def _lock_of(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.lock")
-
-
-@contextmanager
-def _locked(file: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """An exclusive lock, which the kernel gives back when its holder dies."""
-    descriptor = os.open(file, os.O_CREAT | os.O_RDWR, 0o666)
-    try:
-        while not _try_lock(descriptor):
-            waiting()
-            time.sleep(LOCK_POLL_SECONDS)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _try_lock(descriptor: int) -> bool:
-    """Whether the lock is ours, or the volume has none to give."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        if error.errno not in NO_LOCKS:
-            raise
-    return True

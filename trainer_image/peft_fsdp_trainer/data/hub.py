@@ -12,9 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+import httpx
+from huggingface_hub import is_offline_mode
+
 from peft_fsdp_api.spec import DatasetSpec
 
 from ..errors import DatasetInvalid, TrainerError
+from ..hub_answer import NO_ACCESS_HINT, UNREACHABLE_HINT, answer_behind, denies_access
 from .local import split_of_dataset
 from .splits import LazyRow, LocatedRow, Split, split_name
 from .stream import Stream, sliced_stream
@@ -86,7 +90,12 @@ def _load(spec: DatasetSpec, wanted: str) -> Any:
 
 
 def _asked(spec: DatasetSpec, question: Callable[[Any], T]) -> T:
-    """What the datasets library answers. Raises DatasetInvalid in the words of the job."""
+    """What the datasets library answers.
+
+    Raises:
+        DatasetInvalid: the dataset, or what the job wants of it, does not exist or may not be read.
+        TrainerError: the Hub did not answer, or answered that it cannot.
+    """
     from datasets import load_dataset
     from datasets.exceptions import DatasetNotFoundError, DatasetsError
 
@@ -97,12 +106,24 @@ def _asked(spec: DatasetSpec, question: Callable[[Any], T]) -> T:
             f"dataset {spec.source} does not exist on the Hub or cannot be read: {error}",
             hint="Check dataset.source and dataset.revision; a private or gated dataset needs hub.tokenSecret.",
         ) from error
-    except ConnectionError as error:
-        raise DatasetInvalid(
-            f"dataset {spec.source} cannot be fetched: {error}",
-            hint="Offline, the dataset must be in the cache (cache.claim) already; otherwise check hub.endpoint.",
-        ) from error
     except (ValueError, DatasetsError) as error:  # an unknown split or configuration; the message lists what exists
         raise DatasetInvalid(
             f"dataset {spec.source}: {error}", hint="Correct dataset.name, dataset.trainSplit or dataset.evalSplit."
         ) from error
+    except (ConnectionError, FileNotFoundError, httpx.HTTPError) as error:
+        raise _nothing_delivered(spec, error) from error
+
+
+def _nothing_delivered(spec: DatasetSpec, error: Exception) -> TrainerError:
+    """Whether the same would happen next time: only trouble of the network or the Hub passes."""
+    if is_offline_mode():
+        return DatasetInvalid(
+            f"dataset {spec.source} cannot be fetched: {error}",
+            hint="Offline (hub.offline), the dataset must be in the cache (cache.claim) already.",
+        )
+    answer = answer_behind(error)
+    if answer is not None and denies_access(answer):
+        return DatasetInvalid(
+            f"dataset {spec.source}: the Hub refuses the token or asks for one: {answer}", hint=NO_ACCESS_HINT
+        )
+    return TrainerError(f"the Hub did not deliver dataset {spec.source}: {answer or error}", hint=UNREACHABLE_HINT)
