@@ -70,7 +70,7 @@ def _cause(end: RankExit, failure: RankFailure | None, out_of_memory: bool) -> R
         )
     if end.code < 0:
         name = signal.Signals(-end.code).name
-        reason, line = reason_in_log(end.tail)
+        reason, line = reason_in_log(end.telling)
         message = f"rank {end.rank} was killed by signal {-end.code} ({name})" + (f": {line}" if line else "")
     else:
         reason = EXIT_CODES.get(end.code, Reason.APPLICATION_ERROR)

@@ -33,6 +33,8 @@ class RankExit:
     """The launcher had killed it."""
     tail: str
     """Last lines of its output."""
+    telling: str
+    """Lines shortly before its end that speak of a cause."""
 
 
 class RankProcess:
@@ -54,7 +56,8 @@ class RankProcess:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         await self._output.drained()
-        return RankExit(self.rank, code, ended, self._stopped, self._killed, self._output.tail)
+        output = self._output
+        return RankExit(self.rank, code, ended, self._stopped, self._killed, output.tail, output.telling)
 
     def stop(self) -> None:
         """Send SIGTERM to the rank alone: its data loader workers must outlive the save."""
