@@ -65,7 +65,8 @@ class JobSpec(ApiModel):
     suspend: bool = False
     """Stop the pods after a checkpoint and keep the job; false resumes it from there."""
     start_deadline: Deadline | None = None
-    """Longest time from the creation of an attempt's pods until all of them run; absent means no limit."""
+    """Longest time from the decision on an attempt until all of its pods run, together with the attempts right before
+    it that ended as GangIncomplete; absent means no limit."""
     active_deadline: Deadline | None = None
     """Longest time the pods of the job may run in all, suspended time left out; absent means no limit."""
     stall_timeout: Deadline = "15m"

@@ -29,7 +29,11 @@ JOB_NAME_MAX_LENGTH: Final = 53
 JOB_NAME_PATTERN: Final = "[a-z]([-a-z0-9]*[a-z0-9])?"
 
 TRAINER_CONTAINER: Final = "trainer"
+# User and group of the pods' processes.
+USER_ID: Final = 1000
 RENDEZVOUS_PORT: Final = 29500
+# How long the workers of a gang wait for each other before they end.
+RENDEZVOUS_SECONDS: Final = 1800
 LAUNCHER_PORT: Final = 8471
 PROGRESS_PATH: Final = "/progress"
 METRICS_PATH: Final = "/metrics"

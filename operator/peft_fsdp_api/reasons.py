@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from .names import USER_ID
+
 
 class Budget(StrEnum):
     """Which restart budget an end of an attempt is charged to."""
 
     NONE = "none"
     """Never retried: the same would happen again (or there is nothing to retry)."""
+    FREE = "free"
+    """Always retried and counted nowhere: nothing failed, the cluster only had no room for all at once."""
     APPLICATION = "application"
     INFRASTRUCTURE = "infrastructure"
     PREEMPTION = "preemption"
@@ -33,6 +37,7 @@ class Reason(StrEnum):
     QUANTIZATION_SELF_CHECK = "QuantizationSelfCheck"
     HUB_PUSH_FAILED = "HubPushFailed"
     DISK_FULL = "DiskFull"
+    VOLUME_NOT_WRITABLE = "VolumeNotWritable"
     RENDEZVOUS_FAILED = "RendezvousFailed"
     LOST_PEER = "LostPeer"
     COLLECTIVE_TIMEOUT = "CollectiveTimeout"
@@ -44,6 +49,7 @@ class Reason(StrEnum):
     POD_DELETED = "PodDeleted"
     DISRUPTED = "Disrupted"
     KUBELET_REJECTED = "KubeletRejected"
+    GANG_INCOMPLETE = "GangIncomplete"
     START_DEADLINE_EXCEEDED = "StartDeadlineExceeded"
     ACTIVE_DEADLINE_EXCEEDED = "ActiveDeadlineExceeded"
     SPEC_INVALID = "SpecInvalid"
@@ -99,6 +105,12 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
         Budget.APPLICATION,
         "Make room on the named volume or lower checkpoint.keep; the next attempt goes on from the last checkpoint.",
     ),
+    Reason.VOLUME_NOT_WRITABLE: ReasonFacts(
+        79,
+        Budget.NONE,
+        f"Pods run as user and group {USER_ID}: on a volume that ignores fsGroup (NFS, EFS, hostPath) "
+        f"`chown -R {USER_ID}:{USER_ID}` the folder, or use an access point for {USER_ID}.",
+    ),
     Reason.RENDEZVOUS_FAILED: ReasonFacts(
         73,
         Budget.INFRASTRUCTURE,
@@ -138,6 +150,12 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
     ),
     Reason.KUBELET_REJECTED: ReasonFacts(
         None, Budget.INFRASTRUCTURE, "The node refused the pod or could not start its container; the message says why."
+    ),
+    Reason.GANG_INCOMPLETE: ReasonFacts(
+        None,
+        Budget.FREE,
+        "The workers of a job run all at once or not at all: free what the named one waits for, or ask for less. "
+        "spec.startDeadline bounds the wait.",
     ),
     Reason.START_DEADLINE_EXCEEDED: ReasonFacts(
         None,

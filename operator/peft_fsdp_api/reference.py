@@ -31,6 +31,8 @@ a reason without one is seen by the operator from outside. The budgets are those
 | --- | --- | --- | --- |
 """
 
+_RETRIED: Final = {Budget.NONE: "never", Budget.FREE: "always, no budget is charged"}
+
 
 def job_reference() -> str:
     """`docs/reference.md`."""
@@ -44,7 +46,7 @@ def reasons_reference() -> str:
     rows = []
     for reason, facts in REASONS.items():
         code = "-" if facts.exit_code is None else str(facts.exit_code)
-        retried = "never" if facts.budget is Budget.NONE else f"`restart.{facts.budget}`"
+        retried = _RETRIED.get(facts.budget, f"`restart.{facts.budget}`")
         rows.append(f"| `{reason}` | {code} | {retried} | {_cell(facts.hint) or '-'} |\n")
     return _REASONS + "".join(rows)
 

@@ -1,6 +1,6 @@
 """The status of a job as the operator writes it: computed whole, in one server-side apply.
 
-`attempt`, `restarts`, `budgets`, `phase`, `attemptTime`, `startTime`, `activeSeconds`, `runningSince`,
+`attempt`, `restarts`, `budgets`, `phase`, `attemptTime`, `waitingSince`, `startTime`, `activeSeconds`, `runningSince`,
 `nextAttemptTime`, `lastFailure`, `failures` and `avoidedNodes` are also the operator's only memory; everything else is
 recomputed from what the cluster shows.
 """
@@ -255,7 +255,10 @@ class JobStatus(ApiModel):
     next_attempt_time: Time | None = None
     """When the next attempt may start (back-off)."""
     attempt_time: Time | None = None
-    """When the current attempt was decided on; startDeadline counts from here."""
+    """When the current attempt was decided on; startDeadline counts from here, or from waitingSince."""
+    waiting_since: Time | None = None
+    """Since when attempts begin of which some worker never starts (GangIncomplete); startDeadline counts from here.
+    Absent once all pods run, and where the attempt before ended otherwise."""
     start_time: Time | None = None
     """When the pods of the first attempt were created."""
     running_since: Time | None = None

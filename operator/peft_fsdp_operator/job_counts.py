@@ -46,7 +46,7 @@ class JobCounts:
             self.waiting[waiting["reason"]] += 1
         if reason := _stalled_by(status):
             self.stalled[reason] += 1
-        if phase in STARTING and (since := status.get("attemptTime")) and not status.get("runningSince"):
+        if since := _starting_since(phase, status):
             self.start = max(self.start, (now - read_time(since)).total_seconds())
 
     def _add_gpus(self, record: JobRecord, status: Mapping[str, Any], now: datetime) -> None:
@@ -68,6 +68,12 @@ def count_jobs(records: Iterable[JobRecord], now: datetime) -> JobCounts:
         counts.add(record, now)
     counts.waiting, counts.stalled = _bounded(counts.waiting), _bounded(counts.stalled)
     return counts
+
+
+def _starting_since(phase: str, status: Mapping[str, Any]) -> str | None:
+    """When the start that goes on began. It also goes on between gangs that were not complete."""
+    starts = phase in STARTING and not status.get("runningSince")
+    return status.get("waitingSince") or (status.get("attemptTime") if starts else None)
 
 
 def _stalled_by(status: Mapping[str, Any]) -> str | None:

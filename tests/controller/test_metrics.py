@@ -105,6 +105,14 @@ def test_jobs_are_counted_by_phase_and_by_what_they_wait_for():
     assert (dict(counts.waiting), dict(counts.stalled), counts.start) == ({"Unschedulable": 1}, {"NoProgress": 1}, 90)
 
 
+def test_a_start_is_as_long_as_the_gangs_that_were_not_complete_and_the_waits_between_them():
+    again = {"phase": "Starting", "attemptTime": at(-90), "waitingSince": at(-9000)}
+    between = {"phase": "Restarting", "attemptTime": at(-1800), "waitingSince": at(-9900)}
+    restarts = {"phase": "Restarting", "attemptTime": at(-99999)}
+    assert count_jobs([record(again), record(restarts)], NOW).start == 9000
+    assert count_jobs([record(again), record(between)], NOW).start == 9900
+
+
 def test_a_failed_job_is_no_stalled_one():
     stalled = {"type": "Stalled", "status": "True", "reason": "OutOfMemory"}
     assert not count_jobs([record({"phase": "Failed", "conditions": [stalled]})], NOW).stalled

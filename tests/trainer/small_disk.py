@@ -22,6 +22,13 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
         subprocess.run(["umount", str(folder)], check=True)
 
 
+@contextmanager
+def read_only_disk(folder: Path) -> Iterator[Path]:
+    """A file system that cannot be written, in a new folder."""
+    with small_disk(folder, "4m,ro"):
+        yield folder
+
+
 def fill(file: Path) -> None:
     """Take all the room that is left."""
     with file.open("wb", buffering=0) as ballast, contextlib.suppress(OSError):

@@ -82,6 +82,12 @@ class HubPushFailed(TrainerError):
     reason = Reason.HUB_PUSH_FAILED
 
 
+class VolumeNotWritable(TrainerError):
+    """The user of the pod may not write to a volume."""
+
+    reason = Reason.VOLUME_NOT_WRITABLE
+
+
 class DiskFull(TrainerError):
     """A volume has no room left."""
 

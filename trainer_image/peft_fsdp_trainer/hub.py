@@ -23,35 +23,38 @@ CHECKPOINT_HINT: Final = (
 
 
 class HubRepository:
-    """The repository that `output.pushToHub` names."""
+    """The repository that `output.pushToHub` names. A name without a namespace is in that of the token's owner; only
+    the Hub knows who that is, and it takes commits under the whole id alone."""
 
     def __init__(self, spec: PushToHubSpec) -> None:
         self._spec = spec
         self._api = HfApi()
+        self._whole_id: str | None = None
         self._in_background: Future[Any] | None = None
 
-    def push(self, folder: Path, message: str) -> None:
-        """Upload a folder as one commit, after what is still being uploaded.
+    def push(self, folder: Path, message: str) -> str:
+        """Upload a folder as one commit, after what is still being uploaded. Returns the whole id of the repository.
 
         Raises:
             HubPushFailed: the Hub did not take it, or did not take the one before.
         """
         self.wait()
         try:
-            self._create()
-            self._api.upload_folder(repo_id=self._spec.repo, folder_path=folder, commit_message=message)
+            repo = self._create()
+            self._api.upload_folder(repo_id=repo, folder_path=folder, commit_message=message)
         except FAILURES as error:
             raise self._failed(error) from error
+        return repo
 
     def push_in_background(self, folder: Path, message: str) -> None:
         """Begin to upload a folder. A failure is raised by the next call."""
         self.wait()
         try:
-            self._create()
+            repo = self._create()
         except FAILURES as error:
             raise self._failed(error, CHECKPOINT_HINT) from error
         self._in_background = self._api.upload_folder(
-            repo_id=self._spec.repo, folder_path=folder, commit_message=message, run_as_future=True
+            repo_id=repo, folder_path=folder, commit_message=message, run_as_future=True
         )
 
     def wait(self) -> None:
@@ -64,8 +67,12 @@ class HubRepository:
         except FAILURES as error:
             raise self._failed(error, CHECKPOINT_HINT) from error
 
-    def _create(self) -> None:
-        self._api.create_repo(self._spec.repo, private=self._spec.private, exist_ok=True)
+    def _create(self) -> str:
+        if self._whole_id is None:
+            made = self._api.create_repo(self._spec.repo, private=self._spec.private, exist_ok=True)
+            self._whole_id = made.repo_id
+        return self._whole_id
 
     def _failed(self, error: Exception, hint: str | None = None) -> HubPushFailed:
-        return HubPushFailed(f"the Hub did not take the adapter into {self._spec.repo}: {error}", hint=hint)
+        repo = self._whole_id or self._spec.repo
+        return HubPushFailed(f"the Hub did not take the adapter into {repo}: {error}", hint=hint)

@@ -8,7 +8,9 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.dynamic_module_utils import get_class_from_dynamic_module
 from transformers.initialization import no_init_weights
+from transformers.models.auto.auto_factory import _get_model_class
 
 from peft_fsdp_api.spec import LoraSpec, ModelSpec, QuantizationSpec
 
@@ -77,6 +79,16 @@ def read_model_config(folder: Path, spec: ModelSpec, quantization: QuantizationS
         # The loader packs the layers itself; transformers must not.
         del config.quantization_config
     return config
+
+
+def model_class(config: Any, spec: ModelSpec) -> type | None:
+    """The class that `build_skeleton` makes the model of: transformers' own, or one that comes with the model. None
+    where there is none, which `build_skeleton` says."""
+    coming = (getattr(config, "auto_map", None) or {}).get(AutoModelForCausalLM.__name__)
+    if coming is not None and spec.trust_remote_code:
+        return cast("type", get_class_from_dynamic_module(coming, config.name_or_path))
+    known = AutoModelForCausalLM._model_mapping
+    return cast("type", _get_model_class(config, known)) if type(config) in known else None
 
 
 def build_skeleton(config: Any, spec: ModelSpec, lora: LoraSpec, dtype: torch.dtype, attention: str) -> Skeleton:

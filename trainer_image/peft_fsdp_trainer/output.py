@@ -24,6 +24,7 @@ from peft_fsdp_api.trainer_config import JobIdentity, TrainerConfig, TrainerPath
 from .errors import OutputConflict
 from .fence import Fence
 from .flush import flush, flush_tree
+from .write_access import naming_unwritable
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,12 @@ class Output:
             OutputConflict: an adapter, a merged model or checkpoints of another job lie there. A folder that another
                 job left without any of them is taken over.
             Superseded: a newer attempt has started already.
+            VolumeNotWritable: nothing can be written there.
         """
+        with naming_unwritable(self.folder, "output.claim"):
+            self._claim()
+
+    def _claim(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         owner = self._owner()
         if owner is not None and owner.uid == self.job.uid:

@@ -10,6 +10,7 @@ import torch
 from peft_fsdp_api.progress import Execution
 from peft_fsdp_api.trainer_config import TrainerConfig
 
+from .attention import Attention
 from .data import DataFacts
 from .distributed import Ranks
 from .mfu import flops_per_token, peak_flops
@@ -99,7 +100,9 @@ class RunFacts:
         return "rows are streamed" if train is None else f"{train.rows:,} rows of {train.documents:,} documents"
 
 
-def describe_execution(config: TrainerConfig, attention: str, precision: Precision, sharding: Sharding) -> Execution:
+def describe_execution(
+    config: TrainerConfig, attention: Attention, precision: Precision, sharding: Sharding
+) -> Execution:
     """What was asked and what runs; the attention kernel is the one that was chosen."""
     fsdp, training = config.fsdp, config.training
     base = f"{config.quantization.scheme} in {config.quantization.storage_dtype}" if config.quantization else None
@@ -108,7 +111,7 @@ def describe_execution(config: TrainerConfig, attention: str, precision: Precisi
         words for words, moved in (("parameters", fsdp.cpu_offload), ("activations", fsdp.activation_offload)) if moved
     ]
     return Execution(
-        attention=f"{config.model.attention} asked, {attention} runs",
+        attention=f"{config.model.attention} asked, {attention.words}",
         kernels=("compile asked, each decoder layer's forward is compiled" if training.compile else "eager layers")
         + (", recomputed in the backward pass" if fsdp.activation_checkpointing else "")
         + "; loss in chunks",

@@ -12,7 +12,7 @@ from torch import nn
 from peft_fsdp_api.progress import Stage
 from peft_fsdp_api.trainer_config import TrainerConfig
 
-from .attention import choose_attention
+from .attention import Means, choose_attention
 from .checkpoint import Checkpoints
 from .checkpoint_origin import Origin
 from .data import Cursor, PreparedData, Rows, prepare
@@ -42,6 +42,7 @@ from .stop import StopRequest
 from .trackers import start_trackers
 from .trainee import Trainee
 from .weights import find_weights
+from .write_access import check_writable
 
 
 def train(config: TrainerConfig, reporter: Reporter, stop: StopRequest) -> None:
@@ -64,23 +65,24 @@ def train(config: TrainerConfig, reporter: Reporter, stop: StopRequest) -> None:
         reporter.stage(Stage.PUSH)
         repository = HubRepository(config.push_to_hub)
 
-        def push() -> None:
+        def push() -> str:
             output.confirm()
-            repository.push(output.adapter, f"Adapter of {config.job.name}")
+            return repository.push(output.adapter, f"Adapter of {config.job.name}")
 
-        ranks.decide(push)
+        log(ranks, f"the adapter is on the Hub in {ranks.decide(push)}")
     dist.destroy_process_group()
 
 
 def _train_adapter(config: TrainerConfig, output: Output, ranks: Ranks, reporter: Reporter, stop: StopRequest) -> None:
+    ranks.decide(lambda: check_writable(Path(config.paths.cache), "cache.claim"))
     base = fetch_model(config.model, Path(config.paths.cache), ranks, reporter)
     tokenizer = read_tokenizer(base, config.model)
     model_config = read_model_config(base.folder, config.model, config.quantization)
-    attention = choose_attention(config.model, model_config, ranks.device.type)
-    data = _prepare_data(config, tokenizer, attention, ranks, reporter)
+    attention = choose_attention(config.model, Means.of(config, model_config, ranks.device))
+    data = _prepare_data(config, tokenizer, attention.name, ranks, reporter)
     precision = choose_precision(config)
     torch.manual_seed(config.training.seed + ranks.rank)
-    skeleton = build_skeleton(model_config, config.model, config.lora, precision.compute, attention)
+    skeleton = build_skeleton(model_config, config.model, config.lora, precision.compute, attention.name)
     sharding = plan_sharding(config.fsdp, precision, ranks, config.training.compile)
     check = SelfCheck(sharding.shard_layer, sharding.gathered, ranks)
     model = _load(config, skeleton, base, sharding, check, ranks, reporter)

@@ -36,8 +36,9 @@ class ModelSpec(ApiModel):
     revision: Annotated[str, Field(min_length=1, max_length=128)] | None = None
     """Branch, tag or commit of a Hub id. Without it the newest commit of the default branch."""
     attention: Literal["auto", "flash_attention_2", "sdpa", "flex_attention", "eager"] = "auto"
-    """Attention kernel. `auto` takes flash attention where the image has it and the device supports it, otherwise
-    `sdpa`; the log and the model card say which one ran. A named kernel that is missing is an error."""
+    """Attention kernel. `auto` takes flash attention where image, GPU, model and a precision of 16 bit allow it,
+    otherwise `sdpa`; the log and the model card say which one ran, and why. A named kernel that is missing is an
+    error."""
     trust_remote_code: bool = False
     """Allow Python code that comes with the model to run."""
 

@@ -35,7 +35,8 @@ class PushToHubSpec(ApiModel):
     """Upload of the adapter to the Hub. The token comes from hub.tokenSecret."""
 
     repo: HubId
-    """Repository to push to; it is created when it does not exist."""
+    """Repository to push to, such as me/adapter; without a namespace it is in that of the token's owner. It is created
+    when it does not exist."""
     private: bool = True
     """Create the repository as a private one."""
     when: Literal["end", "checkpoint"] = "end"

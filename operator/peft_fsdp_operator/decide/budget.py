@@ -15,6 +15,9 @@ from ..times import read_time, stamp
 FIRST_WAIT: Final = timedelta(seconds=1)
 LONGEST_WAIT: Final = timedelta(minutes=5)
 JITTER: Final = 0.2
+FIRST_FREE_ROUND: Final = 6
+"""A minute and up to 13 s: where two halves of gangs held what the other needed, the one that comes back first has to
+be placed as a whole before the other one comes. Each hour of waiting widens that, up to the longest wait."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,10 @@ def judge(reason: Reason, spec: RestartSpec, status: JobStatus, now: datetime, s
     budget = REASONS[reason].budget
     if budget is Budget.NONE:
         return _refuse("it would fail again in the same way, so it is not retried")
+    if budget is Budget.FREE:
+        since = status.waiting_since or status.attempt_time
+        hours = (now - read_time(since)) // timedelta(hours=1) if since else 0
+        return Verdict(status.restarts, status.budgets, back_off(FIRST_FREE_ROUND + hours, seed))
     allowed: BudgetSpec = getattr(spec, budget)
     use = _use_now(getattr(status.budgets, budget, None), allowed, getattr(status.restarts, budget), now)
     if use.used >= allowed.limit:
@@ -51,7 +58,7 @@ def judge(reason: Reason, spec: RestartSpec, status: JobStatus, now: datetime, s
 def refund(reason: Reason, status: JobStatus) -> JobStatus:
     """The status as if `judge` had never charged this failure."""
     budget = REASONS[reason].budget
-    if budget is Budget.NONE or status.budgets is None:
+    if budget in (Budget.NONE, Budget.FREE) or status.budgets is None:
         return status
     use: BudgetUse = getattr(status.budgets, budget)
     restarts = status.restarts.model_copy(update={budget: getattr(status.restarts, budget) - 1})

@@ -7,6 +7,7 @@ known last of all, close to a minute after its peers have missed it.
 """
 
 from datetime import datetime
+from typing import Final
 
 from peft_fsdp_api.reasons import REASONS, Budget, Reason
 from peft_fsdp_api.status import Failure, JobStatus, Phase
@@ -18,6 +19,9 @@ from .budget import refund
 from .cause import ECHOES, SAME_TIME, Nodes, find_cause, is_retried
 from .nodes import silent_nodes
 from .phases import changed, current_pods, end_attempt
+
+CORRECTED: Final = ECHOES | {Reason.GANG_INCOMPLETE}
+"""First words that any cause explains: a worker may have started and failed, and its kubelet has not said either."""
 
 
 def when_cause_is_late(seen: Observed, status: JobStatus, now: datetime) -> Decision | None:
@@ -36,7 +40,7 @@ def _explains(cause: Failure, told: Failure) -> bool:
     """What ended later than the first word ended because of our stop."""
     if cause.reason in ECHOES or cause.reason == Reason.POD_DELETED:  # we deleted them all
         return False
-    if told.reason not in ECHOES and not _is_final(cause, told):
+    if told.reason not in CORRECTED and not _is_final(cause, told):
         return False
     if cause.reason == Reason.NODE_LOST:
         return True

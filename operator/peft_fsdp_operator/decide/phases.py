@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from peft_fsdp_api.job import PeftFsdpJob
 from peft_fsdp_api.outcome import Outcome, parse_outcome
-from peft_fsdp_api.reasons import REASONS, Reason
+from peft_fsdp_api.reasons import REASONS, Budget, Reason
 from peft_fsdp_api.status import CheckpointStatus, Failure, JobStatus, Phase, WorkerCounts
 
 from ..decision import Decision, Notice
@@ -134,7 +134,10 @@ def pods_to_remove(seen: Observed, expired: bool = False) -> tuple[PodSeen, ...]
 
 
 def recorded(status: JobStatus, failure: Failure) -> dict[str, Any]:
-    """The fields of the status that a failure changes."""
+    """The fields of the status that a failure changes. An end that no budget pays is none: what was learned of nodes
+    from real ones is not pushed out by weeks of waiting for them."""
+    if REASONS[Reason(failure.reason)].budget is Budget.FREE:
+        return {"last_failure": failure, "waiting_since": status.waiting_since or status.attempt_time}
     failures = remember(status.failures or [], failure)
     return {"last_failure": failure, "failures": failures, "avoided_nodes": nodes_to_avoid(failures) or None}
 
@@ -152,7 +155,7 @@ def close_attempt(status: JobStatus, job: PeftFsdpJob, now: datetime, **update: 
         active_seconds=status.active_seconds + seconds_between(status.running_since, now),
         running_since=None,
         waiting=None,
-        **update,
+        **{"waiting_since": None, **update},
     )
 
 

@@ -28,7 +28,14 @@ from .phases import (
     restart_headline,
     succeed,
 )
-from .running import carry_on, next_deadline, when_beginning, when_failed, when_late
+from .running import (
+    carry_on,
+    next_deadline,
+    when_beginning,
+    when_failed,
+    when_late,
+    when_late_between_attempts,
+)
 from .stall import when_stalled
 from .waiting import find_overdue
 
@@ -126,7 +133,13 @@ def _when_suspended(seen: Observed, status: JobStatus, now: datetime) -> Decisio
         message = f"attempt {status.attempt} is stopped because spec.suspend is true"
         return Decision(closed, "Suspending", message, delete=live, notice=Notice("Normal", "Suspending", message))
     resting = changed(
-        status, phase=Phase.SUSPENDED, waiting=None, running_since=None, next_attempt_time=None, workers=None
+        status,
+        phase=Phase.SUSPENDED,
+        waiting=None,
+        waiting_since=None,
+        running_since=None,
+        next_attempt_time=None,
+        workers=None,
     )
     message = "no pods run because spec.suspend is true"
     new = status.phase is not Phase.SUSPENDED
@@ -158,6 +171,7 @@ def _stopping_headline(seen: Observed, status: JobStatus, remaining: int) -> tup
 RULES: Final[tuple[Rule, ...]] = (
     _when_finished,
     when_cause_is_late,
+    when_late_between_attempts,
     _when_stopping,
     _when_completed,
     _when_suspended,

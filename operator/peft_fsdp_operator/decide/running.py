@@ -9,13 +9,14 @@ from peft_fsdp_api.reasons import Reason
 from peft_fsdp_api.status import JobStatus, Phase, Waiting
 
 from ..decision import Decision, Notice, Shared
-from ..seen import Observed, PodSeen, Refusal
+from ..seen import Observed, PodSeen
 from ..times import read_time, seconds_between, stamp
 from .cause import Nodes, find_cause
 from .claims import find_problem
+from .gang import find_incomplete
 from .nodes import find_silent, lost_nodes, silent_nodes
 from .phases import ACTIVE, begin_attempt, changed, count, current_pods, end_attempt, fail, own_failure
-from .waiting import find_waiting, is_hopeless
+from .waiting import current_refusal, find_waiting, is_hopeless
 
 CLAIM_PATIENCE: Final = timedelta(seconds=10)
 """People apply a job and its claim in one go, in any order."""
@@ -45,7 +46,9 @@ def when_failed(seen: Observed, status: JobStatus, now: datetime) -> Decision | 
     failure = find_cause(status.attempt, [*pods, *seen.departed], lost, now, nodes)
     if failure is None:
         return None
-    return end_attempt(seen, status, failure, now, absent=bool(missing))
+    incomplete = find_incomplete(failure, seen, status)
+    absent = bool(missing) or (incomplete is not None and len(there) < len(workers))
+    return end_attempt(seen, status, incomplete or failure, now, absent)
 
 
 def when_late(seen: Observed, status: JobStatus, now: datetime) -> Decision | None:
@@ -56,9 +59,10 @@ def when_late(seen: Observed, status: JobStatus, now: datetime) -> Decision | No
     spec = seen.job.spec
     if status.running_since is None:
         pods = current_pods(seen, status)
-        waiting = find_silent(pods, seen) or find_waiting(pods, _refusal(seen, status), seen.pod_words)
-        why = f": {waiting.reason}: {waiting.message}" if waiting else ""
-        said = f"not all pods ran within startDeadline {spec.start_deadline}{why}"
+        waiting = find_silent(pods, seen) or find_waiting(pods, current_refusal(seen, status), seen.pod_words)
+        why = waiting or (status.last_failure if status.waiting_since else None)
+        words = f": {why.reason}: {why.message}" if why else ""
+        said = f"not all pods ran within startDeadline {spec.start_deadline}{words}"
         reason = Reason.START_DEADLINE_EXCEEDED
     else:
         active = status.active_seconds + seconds_between(status.running_since, now)
@@ -67,19 +71,26 @@ def when_late(seen: Observed, status: JobStatus, now: datetime) -> Decision | No
     return fail(seen, status, own_failure(reason, status.attempt, said, now), "", now)
 
 
+def when_late_between_attempts(seen: Observed, status: JobStatus, now: datetime) -> Decision | None:
+    """A gang that is made anew because it was not complete is still starting: no pod is made for it in vain."""
+    return when_late(seen, status, now) if status.phase is Phase.RESTARTING else None
+
+
 def next_deadline(seen: Observed, status: JobStatus) -> datetime | None:
     """The moment at which time alone ends the job: the start's while pods start, the run's while all run."""
     spec = seen.job.spec
-    if status.phase not in ACTIVE:
+    starts_anew = status.phase is Phase.RESTARTING and status.waiting_since is not None and not spec.suspend
+    if status.phase not in ACTIVE and not starts_anew:
         return None
     if status.running_since is not None:
         if spec.active_deadline is None:
             return None
         left = parse_duration(spec.active_deadline) - timedelta(seconds=status.active_seconds)
         return read_time(status.running_since) + left
-    if spec.start_deadline is None or status.attempt_time is None:
+    since = status.waiting_since or status.attempt_time
+    if spec.start_deadline is None or since is None:
         return None
-    return read_time(status.attempt_time) + parse_duration(spec.start_deadline)
+    return read_time(since) + parse_duration(spec.start_deadline)
 
 
 def carry_on(seen: Observed, status: JobStatus, now: datetime) -> Decision:
@@ -88,7 +99,7 @@ def carry_on(seen: Observed, status: JobStatus, now: datetime) -> Decision:
     if status.phase is Phase.PENDING and len({pod.worker for pod in pods}) < seen.job.spec.workers.nodes:
         return _create_missing(seen, status, now)
     all_run = all(pod.has_started for pod in pods)
-    refusal = _refusal(seen, status)
+    refusal = current_refusal(seen, status)
     silent = find_silent(pods, seen)
     waiting = silent or find_waiting(pods, refusal, seen.pod_words)
     phase = Phase.RUNNING if all_run else Phase.STARTING
@@ -96,6 +107,7 @@ def carry_on(seen: Observed, status: JobStatus, now: datetime) -> Decision:
         _with_report(seen, status),
         phase=phase,
         running_since=status.running_since or (stamp(now) if all_run else None),
+        waiting_since=None if all_run else status.waiting_since,
         waiting=waiting,
         workers=count(seen, status),
     )
@@ -127,7 +139,7 @@ def _create_missing(seen: Observed, status: JobStatus, now: datetime) -> Decisio
     pods = current_pods(seen, status)
     there = {pod.worker for pod in pods}
     missing = tuple(worker for worker in range(nodes) if worker not in there)
-    refusal = _refusal(seen, status)
+    refusal = current_refusal(seen, status)
     old = _of_older_attempts(seen, status)
     held = bool(old) or (refusal is not None and now < refusal.retry_at)
     asks = changed(status, waiting=find_waiting(pods, refusal, seen.pod_words), workers=count(seen, status))
@@ -148,11 +160,6 @@ def _of_older_attempts(seen: Observed, status: JobStatus) -> tuple[PodSeen, ...]
     """Pods that run and should not: the request that made them came late to the API server, after their attempt had
     ended. They are told to stop before any pod of this attempt is made."""
     return tuple(pod for pod in seen.pods if pod.attempt < status.attempt and not pod.is_stopping)
-
-
-def _refusal(seen: Observed, status: JobStatus) -> Refusal | None:
-    """What the API server refused in this attempt."""
-    return seen.refusal if seen.refusal and seen.refusal.attempt == status.attempt else None
 
 
 def _with_report(seen: Observed, status: JobStatus) -> JobStatus:

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
-from peft_fsdp_api.status import Waiting
+from peft_fsdp_api.status import JobStatus, Waiting
 
-from ..seen import PodSeen, Refusal, Words
+from ..seen import Observed, PodSeen, Refusal, Words
 
 # Somebody has to change the job or an object it names; the cluster alone goes on refusing.
 HOPELESS: Final = frozenset(
@@ -23,6 +23,11 @@ def find_waiting(pods: Iterable[PodSeen], refusal: Refusal | None, pod_words: Ma
         if words is not None:
             return Waiting(worker=pod.worker, reason=words.reason, message=words.message)
     return None
+
+
+def current_refusal(seen: Observed, status: JobStatus) -> Refusal | None:
+    """What the API server refused in this attempt."""
+    return seen.refusal if seen.refusal and seen.refusal.attempt == status.attempt else None
 
 
 def _words(pod: PodSeen, pod_words: Mapping[str, Words]) -> Words | None:

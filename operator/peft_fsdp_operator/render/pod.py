@@ -11,8 +11,6 @@ from .identity import job_labels, owner_reference
 from .placement import render_affinity, render_tolerations
 from .volumes import render_mounts, render_volumes
 
-USER_ID: Final = 1000
-# Time for a checkpoint after SIGTERM.
 # A mesh's proxy would stand between the ranks and outlive the trainer.
 MESH_OFF: Final = {"sidecar.istio.io/inject": "false", "linkerd.io/inject": "disabled"}
 
@@ -74,9 +72,9 @@ def _pod_spec(job: PeftFsdpJob, avoided_nodes: Sequence[str]) -> dict[str, Any]:
         "terminationGracePeriodSeconds": names.TERMINATION_GRACE_SECONDS,
         "securityContext": {
             "runAsNonRoot": True,
-            "runAsUser": USER_ID,
-            "runAsGroup": USER_ID,
-            "fsGroup": USER_ID,
+            "runAsUser": names.USER_ID,
+            "runAsGroup": names.USER_ID,
+            "fsGroup": names.USER_ID,
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },

@@ -5,7 +5,7 @@ import pytest
 from peft_fsdp_api.outcome import Outcome
 from peft_fsdp_api.reasons import Reason
 from peft_fsdp_operator.cluster import JOBS, PODS
-from tests.apiserver.operator.world import NODE, condition, stays, until
+from tests.apiserver.operator.world import NODE, condition, now, stays, until
 
 pytestmark = pytest.mark.apiserver
 FIRST, SECOND = ("tune-1-0", "tune-1-1"), ("tune-2-0", "tune-2-1")
@@ -111,6 +111,38 @@ async def test_a_node_on_which_the_job_failed_twice_is_avoided_and_seen_in_the_s
     assert status["avoidedNodes"] == [world.named(NODE)]
     assert [(one["attempt"], one["message"]) for one in status["failures"]] == [(1, "boom"), (2, "boom")]
     assert status["budgets"]["application"]["used"] == 2
+
+
+async def test_a_gang_that_is_only_partly_placed_is_made_anew_at_nobodys_charge(world):
+    """Half an hour goes by in the status alone: the launcher of the worker that runs has waited for so long."""
+    await world.submit(restart={"infrastructure": {"limit": 0}})
+    await world.until_pods(*FIRST)
+    await world.run_pod("tune-1-0")
+    began = await until(lambda: waits_for_a_node(world))
+    await world.patch(JOBS, "tune", {"status": {"attemptTime": now(ago=1800)}}, "status")
+    outcome = Outcome(reason=Reason.RENDEZVOUS_FAILED, message="the ranks did not meet", rank=0)
+    await world.end_pod("tune-1-0", 73, outcome.to_termination_message())
+    status = await world.until_phase("Restarting")
+    assert (status["lastFailure"]["reason"], status["lastFailure"]["pod"]) == ("GangIncomplete", "tune-1-1")
+    said = f"worker 1 had not started after 30m: Unschedulable: {began['message'].rstrip('.')}"
+    assert status["lastFailure"]["message"].startswith(said)
+    assert status["restarts"] == {"application": 0, "infrastructure": 0, "preemption": 0}
+    assert not {"budgets", "failures"} & set(status)
+    await world.until_pods()  # the GPUs are free during the back-off
+    await world.patch(JOBS, "tune", {"status": {"nextAttemptTime": now()}}, "status")
+    await world.until_pods(*SECOND)
+    again = await world.until_phase("Starting")
+    assert again["waitingSince"] == status["waitingSince"] < again["attemptTime"]
+    await world.patch(JOBS, "tune", {"spec": {"startDeadline": "30m"}})
+    failed = await world.until_phase("Failed")
+    assert failed["lastFailure"]["reason"] == "StartDeadlineExceeded"
+    assert "waitingSince" not in failed
+
+
+async def waits_for_a_node(world):
+    status = await world.status()
+    waiting = status.get("waiting") or {}
+    return waiting if (status.get("phase"), waiting.get("reason")) == ("Starting", "Unschedulable") else None
 
 
 async def test_the_budget_is_an_end(world):

@@ -26,10 +26,13 @@ class HubStandIn:
             return 403, {"error": "write access is missing"}
         path = path.split("?")[0]
         if path == "/api/repos/create":
+            made = {"url": f"{self.address}/me/adapter", "name": "me/adapter"}
             self.repositories.append(json.loads(body))
-            return 200, {"url": f"{self.address}/me/adapter", "name": "me/adapter"}
+            return (200, made) if len(self.repositories) == 1 else (409, {**made, "error": "it exists already"})
         if path == "/api/validate-yaml":
             return 200, {"errors": [], "warnings": []}
+        if not path.startswith("/api/models/me/adapter"):
+            return 404, {"error": f"no repository at {path}: an id has a namespace"}
         if path.endswith("/preupload/main"):
             files = json.loads(body)["files"]
             return 200, {

@@ -4,9 +4,6 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from peft_fsdp_api.spec import ModelSpec
-from peft_fsdp_trainer.attention import choose_attention
-from peft_fsdp_trainer.errors import Unsupported
 from tests.trainer.core.conftest import make_base_model
 from tests.trainer.core.gang import run_ranks, train_rank
 
@@ -32,9 +29,3 @@ def test_a_loss_that_is_not_finite_names_its_step_on_every_rank(make_config, tmp
     save_file({name: torch.full_like(value, torch.inf) for name, value in tensors.items()}, shard, {"format": "pt"})
     for ended in run_ranks(train_rank, 2, tmp_path / "run", make_config(model={"source": str(base)})):
         assert (ended.value["reason"], ended.value["step"]) == ("LossNotFinite", 1)
-
-
-def test_a_named_attention_kernel_is_never_replaced_by_another():
-    with pytest.raises(Unsupported, match="flash_attention_2, but it needs a GPU"):
-        choose_attention(ModelSpec(source="a/b", attention="flash_attention_2"), None, "cpu")
-    assert choose_attention(ModelSpec(source="a/b"), None, "cpu") == "sdpa"

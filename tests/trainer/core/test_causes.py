@@ -15,6 +15,7 @@ import pytest
 from peft_fsdp_api.reasons import EXIT_CODES, REASONS, Reason
 from peft_fsdp_trainer.distributed import PORT_TAKEN_HINT
 from peft_fsdp_trainer.failure import LOADING_HINT
+from peft_fsdp_trainer.write_access import READ_ONLY_HINT
 from tests.bench.attempts import RANK_FROM_SCRATCH, Attempt
 from tests.bench.tiny_job import make_tiny_job
 from tests.trainer.core.conftest import Run
@@ -28,6 +29,7 @@ from tests.trainer.core.provoked import (
     wait_seconds_in_collectives,
 )
 from tests.trainer.launcher.conftest import free_port
+from tests.trainer.small_disk import read_only_disk
 
 ENDLESS: Final = {"training": {"maxSteps": 100000}, "checkpoint": {"every": {"steps": 100000}}}
 SUITES: Final = {"core": "tests.trainer.core", "launcher": "tests.trainer.launcher"}
@@ -44,6 +46,7 @@ TESTS: Final = {
     Reason.LOSS_NOT_FINITE: "core.test_interruptions.test_a_loss_that_explodes_names_its_step",
     Reason.HUB_PUSH_FAILED: "core.test_causes.test_a_hub_that_does_not_take_the_adapter",
     Reason.DISK_FULL: "core.test_interruptions.test_a_full_disk_is_named_and_nothing_committed_is_lost",
+    Reason.VOLUME_NOT_WRITABLE: "core.test_causes.test_an_output_that_cannot_be_written",
     Reason.RENDEZVOUS_FAILED: "core.test_causes.test_ranks_that_cannot_meet",
     Reason.LOST_PEER: "core.test_causes.test_a_launcher_that_is_gone",
     Reason.COLLECTIVE_TIMEOUT: "core.test_causes.test_a_rank_that_stands_still",
@@ -176,3 +179,13 @@ def test_an_output_that_is_not_the_job_s(inputs: Path, tmp_path: Path, run: Run)
     outcome = run(job).finish()
     assert (outcome.reason, outcome.hint) == (Reason.OUTPUT_CONFLICT, REASONS[Reason.OUTPUT_CONFLICT].hint)
     assert outcome.message.startswith("tiny/adapter already exists")
+
+
+@pytest.mark.slow
+def test_an_output_that_cannot_be_written(inputs: Path, tmp_path: Path, run: Run) -> None:
+    job = make_tiny_job(tmp_path / "job", inputs)
+    with read_only_disk(job.folder / "tiny") as output:
+        outcome = run(job).finish()
+    assert (outcome.reason, outcome.hint) == (Reason.VOLUME_NOT_WRITABLE, READ_ONLY_HINT)
+    assert outcome.message.startswith(f"{output} (spec.output.claim) cannot be written")
+    assert not outcome.traceback

@@ -14,19 +14,20 @@ from peft_fsdp_api.spec import PushToHubSpec
 from peft_fsdp_trainer.errors import HubPushFailed
 from peft_fsdp_trainer.hub import HubRepository
 try:
-    repository = HubRepository(PushToHubSpec(repo="me/adapter"))
+    repository = HubRepository(PushToHubSpec(repo=sys.argv[2]))
     repository.push_in_background(Path(sys.argv[1]), "Step 1")
-    repository.push(Path(sys.argv[1]), "Adapter")
+    print("whole id:", repository.push(Path(sys.argv[1]), "Adapter"))
 except HubPushFailed as error:
     print(error.reason, error.message, error.hint)
     sys.exit(7)
 """
 
 
-def _push(folder: Path, address: str) -> subprocess.CompletedProcess[str]:
+def _push(folder: Path, address: str, repo: str = "me/adapter") -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "HF_ENDPOINT": address, "HF_TOKEN": "hf_secret", "HF_HUB_OFFLINE": "0",
                    "HF_HOME": str(folder.parent / "home"), "HF_HUB_DISABLE_XET": "1"}  # fmt: skip
-    return subprocess.run([sys.executable, "-c", PUSH, str(folder)], env=environment, capture_output=True, text=True)
+    command = [sys.executable, "-c", PUSH, str(folder), repo]
+    return subprocess.run(command, env=environment, capture_output=True, text=True)
 
 
 def _adapter(tmp_path: Path) -> Path:
@@ -44,6 +45,16 @@ def test_the_adapter_arrives_in_a_private_repository(tmp_path):
     assert hub.files["adapter_config.json"] == b'{"r": 8}'
     assert {(made["name"], made["visibility"]) for made in hub.repositories} == {("adapter", "private")}
     assert "Bearer hf_secret" in hub.tokens
+
+
+def test_a_name_without_a_namespace_is_a_repository_of_the_tokens_owner(tmp_path):
+    folder = _adapter(tmp_path)
+    with hub_stand_in() as hub:
+        first, second = (_push(folder, hub.address, "adapter") for _ in range(2))
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert first.stdout == second.stdout == "whole id: me/adapter\n"
+    assert set(hub.files) == {"adapter_config.json", "README.md"}
+    assert [(made["name"], made["organization"]) for made in hub.repositories] == [("adapter", None)] * 2
 
 
 def test_a_refused_push_is_a_reason_of_its_own_and_keeps_the_adapter(tmp_path):

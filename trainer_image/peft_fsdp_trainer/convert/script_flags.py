@@ -133,7 +133,8 @@ GUIDE: Final = (
         "--use_flash_attn",
         SWITCH,
         ("model.attention",),
-        "`auto` takes flash attention where the image has it; `flash_attention_2` insists on it. False is `sdpa`.",
+        "`auto` takes flash attention where image, GPU and model have it; `flash_attention_2` insists on it. False is "
+        "`sdpa`.",
         combined=True,
     ),
     Setting(

@@ -42,7 +42,7 @@ class Placement:
 class Limits:
     """How long the launcher waits, in seconds."""
 
-    rendezvous: float = 1800
+    rendezvous: float = names.RENDEZVOUS_SECONDS
     """For worker 0's name and port to appear: the other pods may still pull their image."""
     grace: float = names.LAUNCHER_GRACE_SECONDS
     """From SIGTERM until ranks that have not saved are killed; shorter than the pod's grace period."""
