@@ -37,9 +37,11 @@ class Skeleton:
         return self.peft.get_base_model()
 
     @property
-    def backbone(self) -> nn.Module:
-        """The part below the output head."""
-        return cast("nn.Module", getattr(self.causal, self.causal.base_model_prefix))
+    def backbone(self) -> Any:
+        """The transformers model below the output head."""
+        causal = self.causal
+        # Llama 4 names its backbone as it is called in the model for images.
+        return getattr(causal, causal.base_model_prefix, None) or causal.model
 
     @property
     def head(self) -> nn.Module:

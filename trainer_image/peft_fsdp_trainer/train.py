@@ -37,6 +37,7 @@ from .run_facts import RunFacts, describe_execution
 from .schedule import Position
 from .self_check import SelfCheck
 from .sharding import Sharding, plan_sharding
+from .stateful import keep_rows_apart
 from .step import Stepper
 from .stop import StopRequest
 from .trackers import start_trackers
@@ -83,6 +84,7 @@ def _train_adapter(config: TrainerConfig, output: Output, ranks: Ranks, reporter
     tokenizer = read_tokenizer(base, config.model)
     model_config = read_model_config(base.folder, config.model, config.quantization)
     attention = choose_attention(config.model, Means.of(config, model_config, ranks.device))
+    attention = keep_rows_apart(config, model_config, attention)
     data = _prepare_data(config, tokenizer, attention.name, ranks, reporter)
     precision = choose_precision(config)
     torch.manual_seed(config.training.seed + ranks.rank)
