@@ -50,7 +50,7 @@ def states() -> list[State]:
         ("loading", _running("load"), "InProgress"),
         ("training", _running("train"), "Current"),
         ("node-silent", _running("train", silent_nodes={"node-1": SILENT}), "InProgress"),
-        ("stalled", _running("train", HANGS), "Failed"),
+        ("stalled", _running("train", HANGS, then=status(running_since=at(-7300))), "Failed"),
         ("restarting", decide(seen(failed(0, Reason.APPLICATION_ERROR), running(1)), NOW), "InProgress"),
         ("suspending", decide(seen(running(0), running(1), of=rest), NOW), "InProgress"),
         ("suspended", decide(seen(of=rest, then=status(Phase.SUSPENDING)), NOW), "Current"),
