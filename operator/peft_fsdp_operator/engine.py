@@ -13,7 +13,7 @@ from typing import Any, Final
 from .children import Children, Mirrors
 from .cluster import CONFIGMAPS, PODS, SERVICES, Cluster
 from .decide.phases import ACTIVE
-from .election import Election
+from .election import Election, LeaseTimes
 from .errors import ApiError
 from .events import Recorder
 from .headcount import Headcount
@@ -49,9 +49,15 @@ class Engine:
     def __init__(self, settings: Settings, own_namespace: str, cluster: Cluster, metrics: Metrics) -> None:
         self.jobs, self._metrics, self._elected = Jobs(self._forget), metrics, settings.election
         self.election = Election(
-            cluster, settings.lease_namespace or own_namespace, settings.lease_name, settings.identity, utc_now
+            cluster.apart(longest_pause=LeaseTimes.period),
+            settings.lease_namespace or own_namespace,
+            settings.lease_name,
+            settings.identity,
+            utc_now,
         )
-        self._queue: KeyedQueue[JobKey] = KeyedQueue(self._pass, settings.concurrency, rest=self._rest)
+        self._queue: KeyedQueue[JobKey] = KeyedQueue(
+            self._pass, settings.concurrency, rest=self._rest, owner=lambda key: key.namespace
+        )
         self._mirrors = self._make_mirrors(cluster, settings.namespaces or (None,))
         self._nodes = Nodes(cluster, self._nodes_changed, utc_now)
         self._children = Children(cluster, self._mirrors, settings.trainer_image, lambda: self._queue.active < 2)
