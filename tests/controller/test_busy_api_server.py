@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from peft_fsdp_operator.cluster import PODS, Cluster
+from peft_fsdp_operator.cluster import PODS, Cluster, Credentials, open_session
 from peft_fsdp_operator.cluster.client import BUSY_TRIES, WRITES_AT_ONCE
 from peft_fsdp_operator.election import Election, LeaseTimes
 from peft_fsdp_operator.errors import Unavailable
@@ -28,8 +28,10 @@ async def cluster(answer: Callable[[web.Request], object]) -> AsyncIterator[Clus
 
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handle)
-    async with TestServer(app) as server, aiohttp.ClientSession() as session:
-        yield Cluster(session, str(server.make_url("")).rstrip("/"))
+    async with TestServer(app) as server:
+        url = str(server.make_url("")).rstrip("/")
+        async with open_session(Credentials(url, "default", None)) as session:
+            yield Cluster(session, url)
 
 
 def busy_first(refusals: int, wait: str, times: list[float]):
@@ -107,4 +109,31 @@ async def test_namespaces_that_are_slow_hold_up_neither_others_nor_the_lease():
         assert not any(task.done() for task in tasks)
         for task in tasks:
             task.cancel()
+        over.set()
+
+
+async def test_the_watches_of_many_namespaces_leave_connections_for_writes():
+    watched, over = asyncio.Event(), asyncio.Event()
+    begun = 0
+
+    async def answer(request: web.Request):
+        nonlocal begun
+        if "watch" in request.query:
+            begun += 1
+            if begun == 200:
+                watched.set()
+            await over.wait()
+        return {"metadata": {}}, 201, {}
+
+    async def watch(api: Cluster, number: int):
+        async for _ in api.watch(PODS, str(number), "", "1"):
+            raise AssertionError("it tells nothing")
+
+    async with cluster(answer) as api:
+        watches = [asyncio.create_task(watch(api, number)) for number in range(200)]
+        async with asyncio.timeout(10):
+            await watched.wait()
+            await api.create(PODS, "default", {})
+        for one in watches:
+            one.cancel()
         over.set()
