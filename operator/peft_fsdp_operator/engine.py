@@ -86,6 +86,12 @@ class Engine:
         if record is not None and record.raw is raw:  # otherwise it is the echo of an own write
             self._queue.mark(key, at_once=True)
 
+    def leave(self, namespace: str) -> None:
+        """Its jobs may not be read any more. Where they may again, all are told of as if they were new."""
+        for key, record in self.jobs.items():
+            if key.namespace == namespace:
+                self.take("DELETED", record.raw)
+
     def is_ready(self) -> bool:
         """Whether every mirror holds its first list."""
         return all(mirror.synced.is_set() for mirror in self._all_mirrors())
