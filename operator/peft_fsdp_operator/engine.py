@@ -55,6 +55,7 @@ class Engine:
             settings.identity,
             utc_now,
         )
+        cluster = cluster.apart(may_write=self._check_lead)
         self._queue: KeyedQueue[JobKey] = KeyedQueue(
             self._pass, settings.concurrency, rest=self._rest, owner=lambda key: key.namespace
         )
@@ -64,9 +65,7 @@ class Engine:
         self._recorder = Recorder(
             cluster, settings.identity, utc_now, metrics.events_left_out.inc, lambda: len(self._queue) > BUSY_DEPTH
         )
-        self._reconciler = Reconciler(
-            cluster, self.jobs, self._children, self._nodes, self._recorder, metrics, utc_now, self._check_lead
-        )
+        self._reconciler = Reconciler(cluster, self.jobs, self._children, self._nodes, self._recorder, metrics, utc_now)
         self._poller = ProgressPoller(self.jobs, self._pods_of, self._queue.mark, utc_now)
         self._pod_events = PodEventReader(cluster, self.jobs, self._pods_of, self._queue.mark, utc_now)
         self.headcount = Headcount(cluster, settings.namespaces or (None,), self.jobs, partial(self.take, "DELETED"))

@@ -49,7 +49,6 @@ class Reconciler:
     recorder: Recorder
     metrics: Metrics
     clock: Callable[[], datetime]
-    check_lead: Callable[[], None]
 
     async def reconcile(self, key: JobKey) -> float | None:
         """One pass. Returns the seconds after which time alone may change something, or None."""
@@ -162,7 +161,6 @@ class Reconciler:
         metadata = raw["metadata"]
         identity = {part: metadata[part] for part in ("name", "namespace", "uid", "resourceVersion")}
         body = {"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": identity, "status": after.to_wire()}
-        self.check_lead()
         valid = isinstance(record.parsed, PeftFsdpJob)
         write = self.cluster.apply_status if valid else self.cluster.merge_status
         self.jobs.keep(await write(JOBS, key.namespace, body))
@@ -181,7 +179,6 @@ class Reconciler:
 
     async def _act(self, job: PeftFsdpJob, decision: Decision, record: JobRecord, now: datetime) -> bool:
         """Do what was decided. Returns whether the next pass has something new to say at once."""
-        self.check_lead()
         if decision.delete or decision.force:
             await self.children.delete_pods(decision.delete, decision.force)
         if decision.status.has_ended:

@@ -96,7 +96,9 @@ async def test_namespaces_that_are_slow_hold_up_neither_others_nor_the_lease():
         return {"metadata": {"resourceVersion": "1"}}, 200, {}
 
     async with cluster(answer) as api:
-        election = Election(api.apart(longest_pause=0.1), "n", "me", lambda: datetime.now(UTC), LeaseTimes(period=0.05))
+        election = Election(
+            api.apart(longest_pause=0.1), "n", "lease", "me", lambda: datetime.now(UTC), LeaseTimes(period=0.05)
+        )
         slow = [api.create(PODS, f"slow-{number % 3}", {}) for number in range(3 * 60)]
         tasks = [asyncio.create_task(one) for one in slow]
         async with asyncio.timeout(10):

@@ -52,18 +52,20 @@ class Cluster:
         server: str,
         seen: Callable[[Request], None] = lambda _: None,
         longest_pause: float = LONGEST_PAUSE,
+        may_write: Callable[[], None] = lambda: None,
     ) -> None:
+        """`may_write` is asked right before each write leaves, and raises where it must not."""
         self.session = session
         self._server = server
         self.seen = seen
-        self._longest_pause = longest_pause
+        self._longest_pause, self._may_write = longest_pause, may_write
         self._writes, self._reads = Slots(WRITES_AT_ONCE), asyncio.Semaphore(READS_AT_ONCE)
         self._paused_until = 0.0
 
-    def apart(self, longest_pause: float) -> "Cluster":
+    def apart(self, longest_pause: float = LONGEST_PAUSE, may_write: Callable[[], None] = lambda: None) -> "Cluster":
         """The same API server, by a line of its own: nobody in it waits behind a thousand pods, or because others were
         told to wait. Where it is told so itself it waits for no longer than these seconds."""
-        return Cluster(self.session, self._server, self.seen, longest_pause)
+        return Cluster(self.session, self._server, self.seen, longest_pause, may_write)
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
         """One object. Raises NotFound."""
@@ -217,6 +219,8 @@ class Cluster:
         content: str,
         label: str,
     ) -> Object:
+        if method != "GET":
+            self._may_write()
         data = None if body is None else orjson.dumps(body)
         headers = {} if body is None else {"Content-Type": content}
         started, code = asyncio.get_running_loop().time(), 0
