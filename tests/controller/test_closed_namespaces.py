@@ -96,7 +96,7 @@ async def kopfs_session(answer, told):
         wrappers = [
             leave_closed_ones(JOBS, told.append),
             begin_anew(JOBS, lambda: told.append("began")),
-            keep_sound(JOBS),
+            keep_sound(JOBS, lambda _: False),
             read_shallow,
         ]
         async with open_session(credentials, middlewares=wrappers) as session:
