@@ -5,10 +5,9 @@ somebody else is reported and never touched.
 """
 
 import asyncio
-import random
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from peft_fsdp_api import names
@@ -17,19 +16,14 @@ from peft_fsdp_api.status import JobStatus
 
 from .cluster import CONFIGMAPS, PODS, SERVICES, Cluster, Resource
 from .drift import holds
-from .errors import AlreadyExists, ApiError, Conflict, NotFound, Refused, Unavailable
+from .errors import AlreadyExists, ApiError, Conflict, NotFound, Unavailable
 from .last_words import LastWords
 from .observe import see_pod
 from .reflector import ChildReflector
+from .refusals import LEAVING, Refusals
 from .render import render_configmap, render_pods, render_service
 from .seen import PodSeen, Refusal, SharedSeen
 
-REFUSED_WAIT: Final = timedelta(seconds=5)
-"""Quota and admission change rarely; nobody tells us when they do."""
-LONGEST_WAIT: Final = timedelta(seconds=60)
-"""After many refusals in a row: a hundred jobs that wait for one quota ask twice a second together."""
-LEAVING_WAIT: Final = timedelta(seconds=1)
-LEAVING: Final = "Terminating"
 WRITES_PER_JOB: Final = 32
 WRITES_BESIDE_OTHERS: Final = 16
 GIVEN_WAY: Final = 0.02
@@ -71,6 +65,7 @@ class Children:
         """`is_alone`: whether no other job has a pass."""
         self._cluster, self._mirrors, self._image, self._is_alone = cluster, mirrors, trainer_image, is_alone
         self._rendered: dict[str, tuple[int, dict[str, Any], dict[str, Any]]] = {}
+        self._refusals = Refusals()
 
     @property
     def rendered(self) -> int:
@@ -119,22 +114,21 @@ class Children:
         pods = render_pods(job, attempt, numbers, self._image, status.avoided_nodes or ())
         wanted += [(worker, self._create_pod(job, pod)) for worker, pod in zip(numbers, pods, strict=True)]
         errors = await _all([action for _, action in wanted], self._is_alone)
-        times = had.times + 1 if had is not None and had.attempt == attempt else 1
-        refusals = []
-        for (worker, _), error in zip(wanted, errors, strict=True):
-            if error is not None and _is_for_the_user(error):
-                wait = LEAVING_WAIT if error.reason == LEAVING else wait_after_refusal(times)
-                refusals.append(Refusal(attempt, worker, error.reason, error.message, now + wait, times))
-            elif error is not None:
-                raise error
-        return min(refusals, key=lambda one: one.worker is None, default=None)
+        tried = job.metadata.uid, "make"
+        workers_tried = (worker for worker, _ in wanted)
+        return self._refusals.judge(tried, attempt, zip(workers_tried, errors, strict=True), had, now)
 
-    async def delete_pods(self, pods: Iterable[PodSeen], by_force: Iterable[PodSeen] = ()) -> None:
-        """Tell pods to stop, all at once, and remove some without waiting for their node. One that is gone, or was
-        replaced, is fine."""
+    async def delete_pods(
+        self, pods: Sequence[PodSeen], by_force: Sequence[PodSeen], now: datetime, had: Refusal | None = None
+    ) -> Refusal | None:
+        """Tell pods of one job to stop, all at once, and remove some without waiting for their node. One that is gone,
+        or was replaced, is fine. What the API server refuses for good reason comes back, as from `make`."""
         stops = [self._delete_pod(pod) for pod in pods]
         forced = [self._delete_pod(pod, force=True) for pod in by_force]
-        _raise_first(await _all([*stops, *forced], self._is_alone))
+        errors = await _all([*stops, *forced], self._is_alone)
+        (first, *_) = asked = [*pods, *by_force]
+        tried = zip((pod.worker for pod in asked), errors, strict=True)
+        return self._refusals.judge((first.owner_uid, "delete"), first.attempt, tried, had, now)
 
     async def remove_shared(self, job: PeftFsdpJob) -> None:
         """Delete Service and ConfigMap."""
@@ -148,6 +142,7 @@ class Children:
     def forget(self, uid: str) -> None:
         """The job is gone."""
         self._rendered.pop(uid, None)
+        self._refusals.forget(uid)
         self._mirrors.last_words.forget(uid)
 
     def _render_shared(self, job: PeftFsdpJob) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -176,7 +171,7 @@ class Children:
         try:
             return await self._cluster.create(resource, namespace, body)
         except AlreadyExists:
-            found = await self._cluster.get(resource, namespace, name)
+            found = await self._find(resource, namespace, name)
         owners = found["metadata"].get("ownerReferences") or []
         if any(owner.get("controller") and owner["uid"] == job.metadata.uid for owner in owners):
             return found
@@ -185,6 +180,13 @@ class Children:
             raise NameTaken(409, LEAVING, message)
         message = f"{resource.kind} {name} exists and does not belong to this job; remove it or rename the job"
         raise NameTaken(409, "NameTaken", message)
+
+    async def _find(self, resource: Resource, namespace: str, name: str) -> Mapping[str, Any]:
+        """What has a name. Raises Conflict where it went in this moment."""
+        try:
+            return await self._cluster.get(resource, namespace, name)
+        except NotFound as error:
+            raise Conflict(409, "Conflict", f"{resource.kind} {name} was there and is gone") from error
 
     async def _delete_pod(self, pod: PodSeen, force: bool = False) -> None:
         """Delete the pod as it was seen: an end of which nobody knows yet would vanish with it.
@@ -258,20 +260,6 @@ async def _all(actions: Sequence[Coroutine[Any, Any, object]], is_alone: Callabl
         if end is not None:
             raise end
     return errors
-
-
-def wait_after_refusal(times: int) -> timedelta:
-    """5 s, 10 s, ... 1 min, up to a fifth longer: jobs that wait for one quota must not ask together."""
-    wait: timedelta = min(REFUSED_WAIT * 2 ** min(times - 1, 16), LONGEST_WAIT)
-    return wait * random.uniform(1, 1.2)
-
-
-def _is_for_the_user(error: ApiError) -> bool:
-    """Whether the API server's words belong into the status: what it refuses, and what it could not ask.
-
-    Error 500 is an admission webhook that does not answer; it may stay like that for long.
-    """
-    return isinstance(error, Refused | NameTaken) or error.status == 500
 
 
 def _raise_first(errors: Iterable[ApiError | None]) -> None:

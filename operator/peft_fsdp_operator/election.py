@@ -48,13 +48,12 @@ class Election:
     async def acquire(self) -> None:
         """Return once this process leads."""
         told = ""
-        while not await self._try():
+        while not await self._hold():
             holder = str((self._lease or {}).get("spec", {}).get("holderIdentity"))
             if holder != told:
                 log.info("standing by; %s leads", holder)
                 told = holder
             await asyncio.sleep(self._times.period)
-        self._renewed = _now()
         log.info("leading as %s", self._identity)
 
     async def keep(self) -> None:
@@ -64,17 +63,15 @@ class Election:
             left = self._renewed + self._times.deadline - _now()
             try:
                 async with asyncio.timeout(max(0.1, left)):
-                    held = await self._try()
+                    held = await self._hold()
             except TimeoutError:
                 held = False
-            if held:
-                self._renewed = _now()
-            elif self._is_taken():
+            if not held and self._is_taken():
                 raise LeaseLost(f"{self._identity} no longer holds the lease {self._name}")
             self.check()
 
     def check(self) -> None:
-        """Asked before every write: a process that was frozen for a while must not act on what it knew before.
+        """Asked right before a write leaves: a process that was frozen for a while must not act on what it knew before.
 
         Raises LeaseLost where the lease was not renewed in time.
         """
@@ -95,6 +92,15 @@ class Election:
         """Whether somebody else is named in the lease as last read."""
         holder = (self._lease or {}).get("spec", {}).get("holderIdentity")
         return bool(holder) and holder != self._identity
+
+    async def _hold(self) -> bool:
+        """Try, and know until when it holds: counted from before it was asked for, since the answer may have been long
+        on its way, or waited here while the process was frozen."""
+        asked = _now()
+        held = await self._try()
+        if held:
+            self._renewed = asked
+        return held
 
     async def _try(self) -> bool:
         """Take or renew the lease. Whoever reads an old version loses the write, so there is never a second one."""

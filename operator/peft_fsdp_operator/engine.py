@@ -13,7 +13,7 @@ from typing import Any, Final
 from .children import Children, Mirrors
 from .cluster import CONFIGMAPS, PODS, SERVICES, Cluster
 from .decide.phases import ACTIVE
-from .election import Election
+from .election import Election, LeaseTimes
 from .errors import ApiError
 from .events import Recorder
 from .headcount import Headcount
@@ -49,18 +49,23 @@ class Engine:
     def __init__(self, settings: Settings, own_namespace: str, cluster: Cluster, metrics: Metrics) -> None:
         self.jobs, self._metrics, self._elected = Jobs(self._forget), metrics, settings.election
         self.election = Election(
-            cluster, settings.lease_namespace or own_namespace, settings.lease_name, settings.identity, utc_now
+            cluster.apart(longest_pause=LeaseTimes.period),
+            settings.lease_namespace or own_namespace,
+            settings.lease_name,
+            settings.identity,
+            utc_now,
         )
-        self._queue: KeyedQueue[JobKey] = KeyedQueue(self._pass, settings.concurrency, rest=self._rest)
+        cluster = cluster.apart(may_write=self._check_lead)
+        self._queue: KeyedQueue[JobKey] = KeyedQueue(
+            self._pass, settings.concurrency, rest=self._rest, owner=lambda key: key.namespace
+        )
         self._mirrors = self._make_mirrors(cluster, settings.namespaces or (None,))
         self._nodes = Nodes(cluster, self._nodes_changed, utc_now)
         self._children = Children(cluster, self._mirrors, settings.trainer_image, lambda: self._queue.active < 2)
         self._recorder = Recorder(
             cluster, settings.identity, utc_now, metrics.events_left_out.inc, lambda: len(self._queue) > BUSY_DEPTH
         )
-        self._reconciler = Reconciler(
-            cluster, self.jobs, self._children, self._nodes, self._recorder, metrics, utc_now, self._check_lead
-        )
+        self._reconciler = Reconciler(cluster, self.jobs, self._children, self._nodes, self._recorder, metrics, utc_now)
         self._poller = ProgressPoller(self.jobs, self._pods_of, self._queue.mark, utc_now)
         self._pod_events = PodEventReader(cluster, self.jobs, self._pods_of, self._queue.mark, utc_now)
         self.headcount = Headcount(cluster, settings.namespaces or (None,), self.jobs, partial(self.take, "DELETED"))
@@ -79,6 +84,12 @@ class Engine:
         record = self.jobs.get(key)
         if record is not None and record.raw is raw:  # otherwise it is the echo of an own write
             self._queue.mark(key, at_once=True)
+
+    def leave(self, namespace: str) -> None:
+        """Its jobs may not be read any more. Where they may again, all are told of as if they were new."""
+        for key, record in self.jobs.items():
+            if key.namespace == namespace:
+                self.take("DELETED", record.raw)
 
     def is_ready(self) -> bool:
         """Whether every mirror holds its first list."""

@@ -68,6 +68,12 @@ class Garbled(Unavailable):
     known: it begins anew with a list."""
 
 
+def is_forbidden(error: ApiError) -> bool:
+    """Whether the API server itself says that there is no right to what was asked for: so it also does where a
+    namespace is gone, and the role in it."""
+    return isinstance(error, Refused) and error.reason == "Forbidden"
+
+
 def api_error(status: int, body: Mapping[str, Any], retry_after: float | None) -> ApiError:
     """The error that an answer of the API server stands for; `body` is its Status object, or empty."""
     message = str(body.get("message") or "the API server gave no message")

@@ -22,6 +22,7 @@ from .cluster import (
     count_requests,
     find_credentials,
     keep_sound,
+    leave_closed_ones,
     open_session,
     read_shallow,
 )
@@ -92,7 +93,8 @@ def _registry(credentials: Credentials, cluster: Cluster, engine: Engine) -> kop
         traces = [count_requests(JOBS, cluster.seen)]
         anew = begin_anew(JOBS, engine.headcount.call_for)
         connections = cluster.session.connector
-        wrappers = [anew, keep_sound(JOBS, engine.jobs.knows), read_shallow]
+        closed = leave_closed_ones(JOBS, engine.leave)
+        wrappers = [closed, anew, keep_sound(JOBS, engine.jobs.knows), read_shallow]
         session = open_session(credentials, shared=connections, traces=traces, middlewares=wrappers)
         return kopf.AiohttpSession(
             server=credentials.server, default_namespace=credentials.namespace, aiohttp_session=session
@@ -134,15 +136,16 @@ class _NothingKept(kopf.AnnotationsDiffBaseStorage):
 
 
 async def _wait_for_crd(cluster: Cluster, settings: Settings) -> None:
-    """kopf with its scanning off would watch nothing for ever where the CRD is not served yet."""
-    namespace = settings.namespaces[0] if settings.namespaces else None
+    """kopf with its scanning off would watch nothing for ever where the CRD is not served yet. Any one namespace
+    tells: one may be gone, or closed to us."""
     while True:
-        try:
-            async for _ in cluster.list(JOBS, namespace):
-                return
-        except ApiError as error:
-            log.warning("PeftFsdpJobs cannot be listed, trying again: %s", error)
-            await asyncio.sleep(CRD_INTERVAL)
+        for namespace in settings.namespaces or (None,):
+            try:
+                async for _ in cluster.list(JOBS, namespace):
+                    return
+            except ApiError as error:
+                log.warning("PeftFsdpJobs cannot be listed, trying again: %s", error)
+        await asyncio.sleep(CRD_INTERVAL)
 
 
 async def _until_one_ends(*parts: Coroutine[Any, Any, None]) -> None:

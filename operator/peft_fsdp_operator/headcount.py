@@ -11,7 +11,7 @@ from typing import Any
 
 from .backoff import wait_after
 from .cluster import JOBS, Cluster
-from .errors import ApiError
+from .errors import ApiError, is_forbidden
 from .jobs import Jobs
 
 log = logging.getLogger(__name__)
@@ -43,13 +43,21 @@ class Headcount:
             self._due.clear()
             try:
                 for namespace in self._namespaces:
-                    await self._count(namespace)
+                    await self._count_unless_closed(namespace)
                 failures = 0
             except ApiError as error:
                 failures += 1
                 log.warning("jobs cannot be counted, trying again: %s", error)
                 await asyncio.sleep(wait_after(failures))
                 self._due.set()
+
+    async def _count_unless_closed(self, namespace: str | None) -> None:
+        """Of a namespace that may not be read the jobs' own watch tells."""
+        try:
+            await self._count(namespace)
+        except ApiError as error:
+            if namespace is None or not is_forbidden(error):
+                raise
 
     async def _count(self, namespace: str | None) -> None:
         """A job is gone if the list is as new as the last word of it, and does not hold it."""

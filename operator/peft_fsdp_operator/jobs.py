@@ -36,6 +36,9 @@ class JobRecord:
 
     raw: Mapping[str, Any]
     refusal: Refusal | None = None
+    """What the API server said instead of making a child."""
+    undeleted: Refusal | None = None
+    """What it said instead of deleting a pod."""
     report: LauncherReport | None = None
     gang: GangMemory | None = None
     """What the launchers of the current attempt said."""

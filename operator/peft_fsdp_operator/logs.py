@@ -18,6 +18,7 @@ def set_up_logging(form: Literal["text", "json"], level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if form == "json" else _Text("%(asctime)s %(levelname)-7s %(message)s"))
     handler.addFilter(_retried_is_a_warning)
+    handler.addFilter(_is_news)
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in ("kopf", "aiohttp", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -28,6 +29,12 @@ def _retried_is_a_warning(record: logging.LogRecord) -> bool:
     if record.name.startswith("kopf") and "; will re" in str(record.msg):
         record.levelno, record.levelname = logging.WARNING, logging.getLevelName(logging.WARNING)
     return True
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """kopf tells of each try where a namespace may not be read; `cluster.closed` says so once."""
+    said = str(record.msg)
+    return not (record.name.startswith("kopf") and "APIForbiddenError" in said and "/namespaces/" in said)
 
 
 def _facts(record: logging.LogRecord) -> dict[str, object]:

@@ -3,17 +3,18 @@
 `handlers` and `reflector` mark a job dirty, workers run `process` for it. A job marked while its pass runs gets one
 more pass, however often it was marked. After a pass a key may rest for a moment, so that a thousand events of one large
 job make a few passes over its pods and not a thousand; a mark that cannot wait ends the rest. A failed pass is repeated
-with exponential back-off and delays no other job.
+with exponential back-off and delays no other job; nor do the passes of one owner, however long they take, delay
+those of others.
 """
 
 import asyncio
 import logging
 import random
-from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
 from .errors import ApiError, LeaseLost
+from .line import Line
 
 K = TypeVar("K", bound=Hashable)
 
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 
 class KeyedQueue(Generic[K]):
     """`process` returns the seconds after which the key is due again, or None; `rest` says for how many seconds marks
-    are collected after a pass."""
+    are collected after a pass; `owner` says whose key it is."""
 
     def __init__(
         self,
@@ -34,12 +35,12 @@ class KeyedQueue(Generic[K]):
         first_wait: float = 0.2,
         longest_wait: float = 60.0,
         rest: Callable[[K], float] = lambda _: 0.0,
+        owner: Callable[[K], Hashable] = lambda key: key,
     ) -> None:
         self._process = process
         self._concurrency = concurrency
         self._first_wait, self._longest_wait = first_wait, longest_wait
-        self._waiting: deque[K] = deque()
-        self._since: dict[K, float] = {}
+        self._waiting: Line[K] = Line(concurrency, owner)
         self._active: set[K] = set()
         self._again: set[K] = set()
         self._restless: set[K] = set()
@@ -62,9 +63,8 @@ class KeyedQueue(Generic[K]):
     @property
     def oldest_age(self) -> float:
         """Seconds for which the first key has been waiting."""
-        if not self._waiting:
-            return 0.0
-        return asyncio.get_running_loop().time() - self._since[self._waiting[0]]
+        oldest = self._waiting.oldest
+        return 0.0 if oldest is None else asyncio.get_running_loop().time() - oldest
 
     def mark(self, key: K, at_once: bool = False) -> None:
         """The key is dirty; `at_once`: its rest is over, or left out. During the back-off after a failure it waits for
@@ -80,9 +80,8 @@ class KeyedQueue(Generic[K]):
             if at_once:
                 self._resting[key].cancel()
                 self._end_rest(key)
-        elif key not in self._since:
-            self._since[key] = asyncio.get_running_loop().time()
-            self._waiting.append(key)
+        elif key not in self._waiting:
+            self._waiting.put(key, asyncio.get_running_loop().time())
             self._work.set()
 
     def forget(self, key: K) -> None:
@@ -103,12 +102,13 @@ class KeyedQueue(Generic[K]):
 
     async def _worker(self) -> None:
         while True:
-            while not self._waiting:
+            while (key := self._waiting.take()) is None:
                 self._work.clear()
                 await self._work.wait()
-            key = self._waiting.popleft()
-            del self._since[key]
             await self._pass(key)
+            self._waiting.give_back(key)
+            if len(self._waiting):  # another one of its owner's may have its place, and another worker is free for it
+                self._work.set()
 
     async def _pass(self, key: K) -> None:
         self._active.add(key)

@@ -49,7 +49,6 @@ class Reconciler:
     recorder: Recorder
     metrics: Metrics
     clock: Callable[[], datetime]
-    check_lead: Callable[[], None]
 
     async def reconcile(self, key: JobKey) -> float | None:
         """One pass. Returns the seconds after which time alone may change something, or None."""
@@ -111,7 +110,7 @@ class Reconciler:
         pods = self.children.pods_of(job)
         departed = self.children.departed_of(job, status)
         seen = Observed(job, status, pods, departed=departed, refusal=record.refusal, report=record.report)
-        seen = replace(seen, pod_words=record.pod_words)
+        seen = replace(seen, pod_words=record.pod_words, undeleted=record.undeleted)
         if pods and not status.has_ended:
             seen = replace(seen, silent_nodes=await self.nodes.silent_among(pods))
         if not _may_make_pods(seen):
@@ -162,7 +161,6 @@ class Reconciler:
         metadata = raw["metadata"]
         identity = {part: metadata[part] for part in ("name", "namespace", "uid", "resourceVersion")}
         body = {"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": identity, "status": after.to_wire()}
-        self.check_lead()
         valid = isinstance(record.parsed, PeftFsdpJob)
         write = self.cluster.apply_status if valid else self.cluster.merge_status
         self.jobs.keep(await write(JOBS, key.namespace, body))
@@ -181,22 +179,29 @@ class Reconciler:
 
     async def _act(self, job: PeftFsdpJob, decision: Decision, record: JobRecord, now: datetime) -> bool:
         """Do what was decided. Returns whether the next pass has something new to say at once."""
-        self.check_lead()
-        if decision.delete or decision.force:
-            await self.children.delete_pods(decision.delete, decision.force)
+        changed = await self._delete(decision, record, now)
         if decision.status.has_ended:
             self.children.forget_departed(job)
         if decision.shared is Shared.REMOVE:
             await self.children.remove_shared(job)
         if not decision.create and decision.shared is not Shared.ENSURE:
-            return False
+            return changed
         had = record.refusal
         record.refusal = await self.children.make(
             job, decision.status, decision.create, decision.shared is Shared.ENSURE, now, had
         )
         if decision.create and record.refusal is None and self._is_complete(job, decision.status):
             self.metrics.jobs.saw_gang(record, CREATED, self.clock())
-        return bool(decision.create) or record.refusal != had
+        return changed or bool(decision.create) or record.refusal != had
+
+    async def _delete(self, decision: Decision, record: JobRecord, now: datetime) -> bool:
+        """Returns whether the API server refuses it, or does so no longer: the next pass tells."""
+        had = record.undeleted
+        if decision.delete or decision.force:
+            record.undeleted = await self.children.delete_pods(decision.delete, decision.force, now, had)
+        elif had is not None and now >= had.retry_at:
+            record.undeleted = None
+        return record.undeleted != had
 
     def _is_complete(self, job: PeftFsdpJob, status: JobStatus) -> bool:
         """Whether all pods of the attempt are there; after a refusal they are not made all at once."""

@@ -13,8 +13,8 @@ from typing import Any, Generic, TypeVar
 from peft_fsdp_api import names
 
 from .backoff import Pace
-from .cluster import Cluster, Resource
-from .errors import ApiError, Garbled, Gone
+from .cluster import FORBIDDEN_WAIT, Cluster, Resource
+from .errors import ApiError, Garbled, Gone, is_forbidden
 from .seen import ChildSeen, ObjectSeen
 
 T = TypeVar("T", bound=ObjectSeen)
@@ -46,6 +46,7 @@ class Reflector(Generic[T]):
         self._objects: dict[tuple[str, str], T] = {}
         self._version = "0"
         self._heard_at: float | None = None
+        self._is_closed = False
         self.synced = asyncio.Event()
 
     @property
@@ -105,9 +106,25 @@ class Reflector(Generic[T]):
                 log.warning("watch of %s: %s; listing again in %.1f s", self._resource.plural, error, wait)
                 self._version = "0"
             except ApiError as error:
-                wait = max(pace.wait_after_break(), error.retry_after or 0)
-                log.warning("watch of %s: %s; again in %.1f s", self._resource.plural, error, wait)
+                if self._namespace is not None and is_forbidden(error):
+                    wait = self._close(error)
+                else:
+                    wait = max(pace.wait_after_break(), error.retry_after or 0)
+                    log.warning("watch of %s: %s; again in %.1f s", self._resource.plural, error, wait)
             await asyncio.sleep(wait)
+
+    def _close(self, error: ApiError) -> float:
+        """The namespace is gone, or closed to us: there is nothing to know of it, and nothing that others have to wait
+        for. Seconds until it is tried again."""
+        if not self._is_closed:
+            log.warning("%s of namespace %s may not be read: %s", self._resource.plural, self._namespace, error)
+        self._is_closed = True
+        for key in list(self._objects):
+            self._drop(key)
+        self._version = "0"
+        self._hear()
+        self.synced.set()
+        return FORBIDDEN_WAIT
 
     async def _relist(self) -> None:
         """Everything anew; what is not in the list any more is gone."""
@@ -126,6 +143,9 @@ class Reflector(Generic[T]):
         self._version = version
         self._hear()
         self.synced.set()
+        if self._is_closed:
+            log.info("%s of namespace %s can be read again", self._resource.plural, self._namespace)
+        self._is_closed = False
 
     async def _follow(self, pace: Pace) -> None:
         stream = self._cluster.watch(self._resource, self._namespace, self._selector, self._version)

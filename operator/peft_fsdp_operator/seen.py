@@ -166,7 +166,7 @@ class ClaimSeen:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The API server did not let us create a child; tried again at `retry_at`."""
+    """The API server did not let us create a child, or delete one; tried again at `retry_at`."""
 
     attempt: int
     worker: int | None
@@ -225,6 +225,8 @@ class Observed:
     silent_nodes: Mapping[str, Silence] = field(default_factory=dict)
     """Nodes of the pods that do not answer, and what the cluster says of them."""
     refusal: Refusal | None = None
+    undeleted: Refusal | None = None
+    """What the API server said instead of deleting a pod."""
     report: LauncherReport | None = None
     pod_words: Mapping[str, Words] = field(default_factory=dict)
     """What events say of pods that do not start, by the pod's uid."""

@@ -3,14 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
-import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from peft_fsdp_operator.cluster import PODS, Cluster
+from peft_fsdp_operator.cluster import PODS, Cluster, Credentials, open_session
 from peft_fsdp_operator.cluster.client import BUSY_TRIES, WRITES_AT_ONCE
+from peft_fsdp_operator.election import Election, LeaseTimes
 from peft_fsdp_operator.errors import Unavailable
 
 BUSY = {"reason": "TooManyRequests", "message": "slow down"}
@@ -26,8 +27,10 @@ async def cluster(answer: Callable[[web.Request], object]) -> AsyncIterator[Clus
 
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handle)
-    async with TestServer(app) as server, aiohttp.ClientSession() as session:
-        yield Cluster(session, str(server.make_url("")).rstrip("/"))
+    async with TestServer(app) as server:
+        url = str(server.make_url("")).rstrip("/")
+        async with open_session(Credentials(url, "default", None)) as session:
+            yield Cluster(session, url)
 
 
 def busy_first(refusals: int, wait: str, times: list[float]):
@@ -77,5 +80,61 @@ async def test_writes_under_way_are_bounded():
         return {"metadata": {}}, 201, {}
 
     async with cluster(answer) as api:
-        await asyncio.gather(*(api.create(PODS, "default", {}) for _ in range(3 * WRITES_AT_ONCE)))
+        await asyncio.gather(*(api.create(PODS, str(number % 40), {}) for number in range(3 * WRITES_AT_ONCE)))
     assert most == WRITES_AT_ONCE
+
+
+async def test_namespaces_that_are_slow_hold_up_neither_others_nor_the_lease():
+    """Nor does the lease wait as long as others are told to."""
+    over = asyncio.Event()
+
+    async def answer(request: web.Request):
+        if "/slow-" in request.path:
+            await over.wait()
+        if "/busy/" in request.path:
+            return BUSY, 429, {"Retry-After": "30"}
+        return {"metadata": {"resourceVersion": "1"}}, 200, {}
+
+    async with cluster(answer) as api:
+        election = Election(
+            api.apart(longest_pause=0.1), "n", "lease", "me", lambda: datetime.now(UTC), LeaseTimes(period=0.05)
+        )
+        slow = [api.create(PODS, f"slow-{number % 3}", {}) for number in range(3 * 60)]
+        tasks = [asyncio.create_task(one) for one in slow]
+        async with asyncio.timeout(10):
+            await asyncio.gather(*(api.create(PODS, "quick", {}) for _ in range(100)))
+            tasks.append(asyncio.create_task(api.create(PODS, "busy", {})))
+            while not api._paused_until:
+                await asyncio.sleep(0.01)
+            assert await election._create()
+        assert not any(task.done() for task in tasks)
+        for task in tasks:
+            task.cancel()
+        over.set()
+
+
+async def test_the_watches_of_many_namespaces_leave_connections_for_writes():
+    watched, over = asyncio.Event(), asyncio.Event()
+    begun = 0
+
+    async def answer(request: web.Request):
+        nonlocal begun
+        if "watch" in request.query:
+            begun += 1
+            if begun == 200:
+                watched.set()
+            await over.wait()
+        return {"metadata": {}}, 201, {}
+
+    async def watch(api: Cluster, number: int):
+        async for _ in api.watch(PODS, str(number), "", "1"):
+            raise AssertionError("it tells nothing")
+
+    async with cluster(answer) as api:
+        watches = [asyncio.create_task(watch(api, number)) for number in range(200)]
+        async with asyncio.timeout(10):
+            await watched.wait()
+            await api.create(PODS, "default", {})
+        for one in watches:
+            one.cancel()
+        over.set()

@@ -4,6 +4,7 @@ from peft_fsdp_operator.children import Children, Mirrors
 from peft_fsdp_operator.cluster import PODS
 from peft_fsdp_operator.observe import see_pod
 from peft_fsdp_operator.reflector import ChildReflector
+from tests.controller.builders import NOW
 
 
 def raw_pod(version, **metadata):
@@ -36,7 +37,7 @@ async def after_delete(answer):
     mirrors = Mirrors()
     mirror = mirrors.pods[None] = ChildReflector(Deletes(answer), PODS, None, see_pod, lambda _: None)
     mirror.remember(raw_pod("5"))
-    await Children(Deletes(answer), mirrors, "image").delete_pods(mirror.owned_by("job"))
+    await Children(Deletes(answer), mirrors, "image").delete_pods(mirror.owned_by("job"), (), NOW)
     (pod,) = mirror.owned_by("job")
     return pod
 

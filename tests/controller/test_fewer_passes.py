@@ -29,7 +29,7 @@ class World:
         self.raw = {**kind, "metadata": metadata, "spec": SPEC, "status": status(phase, attempt).to_wire()}
         self.jobs.keep(self.raw)
         parts = (self, self.jobs, self, self, self, Metrics())
-        self.reconciler = Reconciler(*parts, lambda: NOW, lambda: None)
+        self.reconciler = Reconciler(*parts, lambda: NOW)
 
     async def look(self):
         return await self.reconciler.reconcile(KEY)

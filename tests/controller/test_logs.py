@@ -68,3 +68,13 @@ def test_the_value_of_an_environment_variable_is_in_no_message():
         parse_job(raw)
     assert "spec.workers.env[0].value: must be of type string" in str(caught.value)
     assert "271828" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "where", "told"),
+    [("kopf.clients", "/namespaces/n/", 0), ("kopf.clients", "/", 1), ("peft_fsdp_operator", "/namespaces/n/", 1)],
+)
+def test_kopf_does_not_repeat_that_a_namespace_may_not_be_read(capsys, name, where, told):
+    set_up_logging("text", "INFO")
+    logging.getLogger(name).error(f"Request attempt #9 failed; will retry: GET {where} -> APIForbiddenError()")
+    assert len(capsys.readouterr().err.splitlines()) == told

@@ -189,3 +189,18 @@ async def test_no_mark_ends_a_back_off():
         queue.mark("a", at_once=True)
         await settle()
         assert passes.log == ["a"]
+
+
+async def test_the_passes_of_one_owner_leave_room_for_those_of_others():
+    passes = Passes()
+    passes.gate.clear()
+    async with queue_of(passes, concurrency=16, owner=lambda key: key[0]) as queue:
+        for number in range(40):
+            queue.mark(f"a{number}")
+        await passes.until(1, "a10")
+        queue.mark("b0")
+        await passes.until(1, "b0")
+        assert len(passes.active) == 12
+        passes.gate.set()
+        await passes.until(1, "a39")
+        assert (len(queue), queue.oldest_age) == (0, 0)

@@ -6,11 +6,12 @@ from itertools import count
 import pytest
 
 from peft_fsdp_api.status import Phase
-from peft_fsdp_operator.children import Children, Mirrors, wait_after_refusal
+from peft_fsdp_operator.children import Children, Mirrors
 from peft_fsdp_operator.cluster import CONFIGMAPS, PODS, SERVICES
-from peft_fsdp_operator.errors import Refused
+from peft_fsdp_operator.errors import ApiError, Conflict, NotFound, Refused, Unavailable
 from peft_fsdp_operator.observe import see_configmap, see_pod, see_service
 from peft_fsdp_operator.reflector import ChildReflector
+from peft_fsdp_operator.refusals import MAY_PASS, Refusals, wait_after_refusal
 from tests.controller.builders import NOW, at, job, status
 
 
@@ -68,3 +69,48 @@ async def test_refusals_in_a_row_are_counted_within_an_attempt():
 def test_waits_grow_to_a_minute_and_differ(times, seconds):
     waits = {wait_after_refusal(times) for _ in range(20)}
     assert timedelta(seconds=seconds) <= min(waits) < max(waits) <= timedelta(seconds=1.2 * seconds)
+
+
+def judge(refusals, *errors, had=None):
+    return refusals.judge(("uid", "make"), 1, enumerate(errors), had, NOW)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Refused(403, "Forbidden", "no"),
+        Unavailable(500, "InternalError", "failed calling webhook"),
+        ApiError(451, "Legal", "a webhook's own code"),
+        NotFound(404, "NotFound", "a webhook's own code"),
+    ],
+)
+def test_a_refusal_is_told_at_once_also_beside_errors_that_may_pass(error):
+    busy = Unavailable(503, "ServiceUnavailable", "later")
+    refusal = judge(Refusals(), busy, error)
+    assert (refusal.worker, refusal.reason, refusal.message) == (1, error.reason, error.message)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Unavailable(503, "ServiceUnavailable", "later"),
+        Unavailable(504, "Timeout", "slow webhook", retry_after=30),
+        Unavailable(0, "Unreachable", "create pods: TimeoutError"),
+        Conflict(409, "Conflict", "a webhook's own code"),
+    ],
+)
+def test_an_error_that_may_pass_is_told_after_a_few_in_a_row(error):
+    refusals = Refusals()
+    for _ in range(2):
+        for _ in range(MAY_PASS):
+            with pytest.raises(type(error)):
+                judge(refusals, None, error)
+        told = judge(refusals, None, error)
+        assert (told.worker, told.message) == (1, error.message)
+        assert told.retry_at - NOW >= timedelta(seconds=max(5, error.retry_after or 0))
+        assert judge(refusals, None, None) is None
+    refusals._failures["other", "make"] = 1
+    with pytest.raises(type(error)):
+        judge(refusals, error)
+    refusals.forget("uid")
+    assert dict(refusals._failures) == {("other", "make"): 1}

@@ -64,7 +64,7 @@ async def test_a_version_that_comes_in_during_a_pass_is_not_overwritten():
     jobs.keep(job("5", 1))
     cluster = ChangesMeanwhile(jobs)
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    reconciler = Reconciler(cluster, jobs, NoChildren(), NoNodes(), None, Metrics(), lambda: now, lambda: None)
+    reconciler = Reconciler(cluster, jobs, NoChildren(), NoNodes(), None, Metrics(), lambda: now)
     assert await reconciler.reconcile(KEY) == 0.0
     assert cluster.written[0]["metadata"]["resourceVersion"] == "5"
     assert cluster.written[0]["status"]["observedGeneration"] == 1
@@ -84,7 +84,7 @@ async def test_no_pod_is_made_for_a_job_of_which_only_an_old_version_is_known():
     status = decide(Observed(parse_job(job("5", 1)), JobStatus(), claims=CLAIMS), now)
     told = with_conditions(status, [], now).to_wire()
     jobs.keep({**job("5", 1), "status": told})
-    reconciler = Reconciler(Over(), jobs, NoChildren(), NoNodes(), None, Metrics(), lambda: now, lambda: None)
+    reconciler = Reconciler(Over(), jobs, NoChildren(), NoNodes(), None, Metrics(), lambda: now)
     assert await reconciler.reconcile(KEY) == 0.0
     assert jobs.get(KEY) is None
 
@@ -107,5 +107,5 @@ async def test_no_pod_is_made_from_an_old_version_when_a_newer_one_comes_in_duri
     status = decide(Observed(parse_job(job("5", 1)), JobStatus(), claims=CLAIMS), now)
     jobs.keep({**job("5", 1), "status": with_conditions(status, [], now).to_wire()})
     over = OverMeanwhile(jobs, {**job("6", 1), "status": {"phase": "Succeeded", "attempt": 1}})
-    reconciler = Reconciler(over, jobs, NoChildren(), NoNodes(), None, Metrics(), lambda: now, lambda: None)
+    reconciler = Reconciler(over, jobs, NoChildren(), NoNodes(), None, Metrics(), lambda: now)
     assert await reconciler.reconcile(KEY) == 0.0

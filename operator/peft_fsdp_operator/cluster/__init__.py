@@ -1,6 +1,7 @@
 """The single seam to the API server: every request of the operator leaves the process here."""
 
 from .client import Cluster, Request
+from .closed import FORBIDDEN_WAIT, leave_closed_ones
 from .credentials import Credentials, find_credentials
 from .foreign_requests import count_requests
 from .lost_place import begin_anew
@@ -13,6 +14,7 @@ __all__ = [
     "CLAIMS",
     "CONFIGMAPS",
     "EVENTS",
+    "FORBIDDEN_WAIT",
     "JOBS",
     "LEASES",
     "NODES",
@@ -27,6 +29,7 @@ __all__ = [
     "count_requests",
     "find_credentials",
     "keep_sound",
+    "leave_closed_ones",
     "open_session",
     "read_shallow",
 ]

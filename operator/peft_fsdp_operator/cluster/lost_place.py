@@ -35,7 +35,7 @@ def begin_anew(resource: Resource, began: Callable[[], None]) -> aiohttp.ClientM
                 request.url = request.url.without_query_params(PLACE)
                 response = await handler(request)
                 began()
-        elif "continue" not in request.url.query:
+        elif "continue" not in request.url.query and response.status == 200:
             began()
         return response
 

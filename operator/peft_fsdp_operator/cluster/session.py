@@ -14,7 +14,6 @@ import aiohttp
 from .credentials import Credentials
 
 TOKEN_MAX_AGE: Final = 60.0
-MAX_CONNECTIONS: Final = 64
 # Kubernetes closes idle connections after 90 s (its HTTP/1 default); letting go first avoids writes into a closed one.
 KEEPALIVE: Final = 60.0
 REQUEST_TIMEOUT: Final = 30.0
@@ -35,7 +34,7 @@ def open_session(
     """
     logins = (_bearer(credentials),) if credentials.token or credentials.token_file else ()
     connector = shared or aiohttp.TCPConnector(
-        limit=MAX_CONNECTIONS,
+        limit=0,  # `client` bounds the requests; there are four watches for each namespace, and none may wait
         ssl=credentials.tls if credentials.tls is not None else True,
         keepalive_timeout=KEEPALIVE,
     )

@@ -37,6 +37,7 @@ from .running import (
     when_late_between_attempts,
 )
 from .stall import when_stalled
+from .undeleted import while_undeleted
 from .waiting import find_overdue
 
 STOP_INTERVAL: Final = timedelta(seconds=5)
@@ -50,6 +51,7 @@ def decide(seen: Observed, now: datetime) -> Decision:
     status = changed(_with_newest_attempt(seen, now), observed_generation=seen.job.metadata.generation)
     decisions = (rule(seen, status, now) for rule in RULES)
     decision = next((one for one in decisions if one is not None), None) or carry_on(seen, status, now)
+    decision = while_undeleted(decision, seen, now)
     deadline = next_deadline(seen, decision.status)
     loss = next_loss(seen, now)
     moments = [moment for moment in (decision.look_again, deadline, loss) if moment is not None]
@@ -85,7 +87,7 @@ def _when_finished(seen: Observed, status: JobStatus, now: datetime) -> Decision
         until = read_time(status.completion_time) + parse_duration(spec.ttl_after_finished)
     expired = until is not None and now >= until
     return Decision(
-        status,
+        changed(status, waiting=None),
         status.last_failure.reason if status.phase is Phase.FAILED and status.last_failure else status.phase,
         f"the job has ended: {status.phase}",
         delete=pods_to_remove(seen, expired),

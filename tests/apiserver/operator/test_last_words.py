@@ -4,6 +4,8 @@ The API server removes a pod that has ended at once. An operator that is killed 
 the cause from.
 """
 
+from datetime import UTC, datetime
+
 import pytest
 
 from peft_fsdp_api.job import parse_job
@@ -37,20 +39,20 @@ async def gang(alone):
 async def test_a_pod_that_ended_since_it_was_seen_is_left_for_the_next_pass_to_read(alone, gang):
     children, known, heard = gang
     await alone.end_pod("tune-1-1", 66, "the dataset has no split january")
-    await children.delete_pods(known())
+    await children.delete_pods(known(), (), datetime.now(UTC))
     pods = await alone.pods()
     assert "deletionTimestamp" in pods["tune-1-0"]["metadata"]
     assert pods["tune-1-1"]["status"]["phase"] == "Failed"
     read = next(pod for pod in known() if pod.worker == 1)
     assert (read.trainer_end.exit_code, heard.count("tune-1-1")) == (66, 1)
-    await children.delete_pods([read])
+    await children.delete_pods([read], (), datetime.now(UTC))
     assert set(await alone.pods()) == {"tune-1-0"}
 
 
 async def test_a_pod_that_changed_otherwise_is_told_to_stop_at_once(alone, gang):
     children, known, _ = gang
     await alone.patch(PODS, "tune-1-1", {"metadata": {"annotations": {"somebody": "was here"}}})
-    await children.delete_pods(known())
+    await children.delete_pods(known(), (), datetime.now(UTC))
     assert all("deletionTimestamp" in pod["metadata"] for pod in (await alone.pods()).values())
     assert all(pod.is_stopping for pod in known())
 
@@ -63,5 +65,5 @@ async def test_a_pod_that_was_made_anew_under_its_name_is_not_touched(alone, gan
     kept = ("name", "labels", "ownerReferences")
     metadata = {key: raw["metadata"][key] for key in kept}
     await alone.cluster.create(PODS, alone.namespace, {"metadata": metadata, "spec": raw["spec"]})
-    await children.delete_pods(seen)
+    await children.delete_pods(seen, (), datetime.now(UTC))
     assert "deletionTimestamp" not in (await alone.pods())["tune-1-1"]["metadata"]
