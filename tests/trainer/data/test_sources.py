@@ -1,6 +1,7 @@
 """Where rows come from: files, folders, slices, folders of the datasets library."""
 
 import datasets
+import huggingface_hub
 import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet
@@ -120,6 +121,7 @@ def test_a_bad_line_is_named_with_its_number(prepared, tmp_path, line, expected)
 
 def test_a_dataset_of_the_hub_that_cannot_be_reached_is_refused_with_a_hint(prepared, monkeypatch):
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(DatasetInvalid, match="nobody/nothing") as raised:
         prepared("nobody/nothing")
     assert raised.value.hint
