@@ -60,6 +60,7 @@ def train(config: TrainerConfig, reporter: Reporter, stop: StopRequest) -> None:
         report_adapter(output, reporter)
     if config.merge:
         stop.heed()
+        _forget_the_training(ranks)
         write_merged_model(config, output, ranks, reporter)
     if config.push_to_hub is not None:
         stop.heed()
@@ -113,6 +114,14 @@ def _train_adapter(config: TrainerConfig, output: Output, ranks: Ranks, reporter
         trackers.close()
         export = Export(skeleton, trained, tokenizer, data.chat_template, base, config, output, facts)
         export_adapter(export, ranks, reporter)
+
+
+def _forget_the_training(ranks: Ranks) -> None:
+    """Free model and optimizer: nothing points to them any more but they to each other, and they were frozen."""
+    gc.unfreeze()
+    gc.collect()
+    if ranks.device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def _prepare_data(

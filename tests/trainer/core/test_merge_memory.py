@@ -1,5 +1,7 @@
 """Merging never holds more than a few tensors, whatever the size of a file."""
 
+import weakref
+
 import pytest
 import torch
 from peft import LoraConfig
@@ -9,6 +11,7 @@ from peft_fsdp_trainer.merge import FinishedAdapter, _write_file
 from peft_fsdp_trainer.tensor_file import write_tensors
 from peft_fsdp_trainer.weights import find_weights
 from tests.bench.loader import _watched
+from tests.trainer.core.gang import run_ranks, train_rank
 
 MIB = 2**20
 WIDTH, COUNT = 1024, 40
@@ -30,6 +33,41 @@ def test_a_file_of_any_size_is_merged_in_the_memory_of_a_few_tensors(tmp_path):
     assert [float(merged[f"{number}.weight"][5, 7]) for number in range(COUNT)] == [
         2 + number for number in range(COUNT)
     ]
+
+
+def left_at_the_merge(config):
+    """What of model and optimizer there is still when the merge begins."""
+    import peft_fsdp_trainer.train as stages
+
+    kept = []
+
+    def watched(make):
+        def made(*arguments):
+            thing = make(*arguments)
+            parts = thing.parameters() if isinstance(thing, torch.nn.Module) else []
+            kept.extend((type(part).__name__, weakref.ref(part)) for part in (thing, *parts))
+            return thing
+
+        return made
+
+    def merge(*_):
+        left.append([name for name, part in kept if part() is not None])
+
+    left = []
+    stages._load, stages.make_optimizer = watched(stages._load), watched(stages.make_optimizer)
+    stages.write_merged_model = merge
+    train_rank(config)
+    return [len(kept), *left]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sections", [{}, {"quantization": {"scheme": "nf4"}}], ids=["16 bit", "4 bit"])
+def test_nothing_of_the_training_is_held_while_merging(make_config, tmp_path, sections):
+    config = make_config(output={"merge": True}, training={"maxSteps": 2}, **sections)
+    for ending in run_ranks(left_at_the_merge, 2, tmp_path / "run", config):
+        watched, left = ending.value
+        assert watched > 2
+        assert left == []
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 1, 3)])
