@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
+from peft_fsdp_api import names
+
 from .children import Children, Mirrors
 from .cluster import CONFIGMAPS, PODS, SERVICES, Cluster
 from .decide.phases import ACTIVE
@@ -17,6 +19,7 @@ from .election import Election, LeaseTimes
 from .errors import ApiError
 from .events import Recorder
 from .headcount import Headcount
+from .hearing import Hearing
 from .job_counts import count_jobs
 from .jobs import JobKey, JobRecord, Jobs
 from .metrics import Metrics
@@ -68,6 +71,7 @@ class Engine:
         self._reconciler = Reconciler(cluster, self.jobs, self._children, self._nodes, self._recorder, metrics, utc_now)
         self._poller = ProgressPoller(self.jobs, self._pods_of, self._queue.mark, utc_now)
         self._pod_events = PodEventReader(cluster, self.jobs, self._pods_of, self._queue.mark, utc_now)
+        self.hearing = Hearing(settings.namespaces or (None,))
         self.headcount = Headcount(cluster, settings.namespaces or (None,), self.jobs, partial(self.take, "DELETED"))
         self._register_metrics()
 
@@ -87,6 +91,7 @@ class Engine:
 
     def leave(self, namespace: str) -> None:
         """Its jobs may not be read any more. Where they may again, all are told of as if they were new."""
+        self.hearing.hear(namespace)
         for key, record in self.jobs.items():
             if key.namespace == namespace:
                 self.take("DELETED", record.raw)
@@ -97,7 +102,7 @@ class Engine:
 
     def watch_age(self) -> float:
         """Seconds since the most silent watch said something."""
-        return max(mirror.age for mirror in self._all_mirrors())
+        return max(self.hearing.age, *(mirror.age for mirror in self._all_mirrors()))
 
     async def wait_until_synced(self) -> None:
         """Decisions need the whole picture: jobs are taken in after their children."""
@@ -192,6 +197,7 @@ class Engine:
         metrics.queue_oldest.set_function(lambda: self._queue.oldest_age)
         metrics.tasks.set_function(lambda: len(asyncio.all_tasks()))
         metrics.jobs.gauges.read = lambda: count_jobs((record for _, record in self.jobs.items()), utc_now())
+        metrics.watch_age.labels(names.PLURAL).set_function(lambda: self.hearing.age)
         for kind in {mirror.kind for mirror in self._all_mirrors()}:
             metrics.watch_age.labels(kind).set_function(partial(self._watch_age_of, kind))
             metrics.mirrored.labels(kind).set_function(partial(self._size_of, kind))

@@ -74,6 +74,7 @@ async def _work(settings: Settings, credentials: Credentials, cluster: Cluster, 
 
 async def _watch_jobs(settings: Settings, credentials: Credentials, cluster: Cluster, engine: Engine) -> None:
     await engine.wait_until_synced()
+    engine.hearing.begin()
     await kopf.operator(
         registry=_registry(credentials, cluster, engine),
         settings=_kopf_settings(settings),
@@ -94,7 +95,8 @@ def _registry(credentials: Credentials, cluster: Cluster, engine: Engine) -> kop
         anew = begin_anew(JOBS, engine.headcount.call_for)
         connections = cluster.session.connector
         closed = leave_closed_ones(JOBS, engine.leave)
-        wrappers = [closed, anew, keep_sound(JOBS, engine.jobs.knows), read_shallow]
+        sound = keep_sound(JOBS, engine.jobs.knows, engine.hearing.hear)
+        wrappers = [closed, anew, sound, read_shallow]
         session = open_session(credentials, shared=connections, traces=traces, middlewares=wrappers)
         return kopf.AiohttpSession(
             server=credentials.server, default_namespace=credentials.namespace, aiohttp_session=session

@@ -1,6 +1,7 @@
 """A namespace that may not be read keeps nobody else waiting, and is asked for again."""
 
 import asyncio
+import contextlib
 import logging
 from contextlib import asynccontextmanager
 
@@ -96,7 +97,7 @@ async def kopfs_session(answer, told):
         wrappers = [
             leave_closed_ones(JOBS, told.append),
             begin_anew(JOBS, lambda: told.append("began")),
-            keep_sound(JOBS, lambda _: False),
+            keep_sound(JOBS, lambda _: False, lambda _: None),
             read_shallow,
         ]
         async with open_session(credentials, middlewares=wrappers) as session:
@@ -135,3 +136,24 @@ async def test_a_list_that_is_forbidden_is_left_to_kopf(namespace, body, told):
         response = await session.get(url.with_path(JOBS.path(namespace)))
         assert (response.status, await response.json()) == (403, body)
     assert heard == told
+
+
+async def test_kopf_that_gave_up_waiting_begins_with_everything_too(monkeypatch):
+    """It waits for 70 s, and asks again with the place that it had; what was there then is forgotten."""
+    monkeypatch.setattr(closed, "FORBIDDEN_WAIT", 60)
+    asked, told, rights = [], [], []
+
+    async def answer(request):
+        asked.append("resourceVersion" in request.query)
+        if not rights:
+            return web.json_response(FORBIDDEN, status=403)
+        return web.Response(text="", content_type="application/json")
+
+    async with kopfs_session(answer, told) as (session, url):
+        for _ in range(2):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    query = {"watch": "true", "resourceVersion": "7"}
+                    await session.get(url.with_path(JOBS.path("n")), params=query)
+            rights.append("all")
+    assert asked == [True, False]

@@ -27,7 +27,7 @@ async def seen_by_kopf(jobs: Jobs, *events: tuple[str, dict]) -> list[str]:
 
     app = web.Application()
     app.router.add_get(PATH, stream)
-    wrappers = (keep_sound(JOBS, jobs.knows), read_shallow)
+    wrappers = (keep_sound(JOBS, jobs.knows, lambda _: None), read_shallow)
     async with (
         TestServer(app) as server,
         aiohttp.ClientSession(middlewares=wrappers) as session,

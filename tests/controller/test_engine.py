@@ -9,11 +9,12 @@ from peft_fsdp_operator.metrics import Metrics
 from peft_fsdp_operator.settings import Settings
 from tests.controller.builders import failed, job
 
+SETTINGS = Settings("image", (), False, None, "lease", "me", "", 0, 16, "text", "INFO")
+
 
 @pytest.fixture
 async def engine():
-    settings = Settings("image", (), False, None, "lease", "me", "", 0, 16, "text", "INFO")
-    return Engine(settings, "n", Cluster(None, ""), Metrics())
+    return Engine(SETTINGS, "n", Cluster(None, ""), Metrics())
 
 
 def raw(version, uid="u1"):
@@ -23,6 +24,14 @@ def raw(version, uid="u1"):
 async def test_a_new_version_is_looked_at(engine):
     engine.take("ADDED", raw("1"))
     assert len(engine._queue) == 1
+
+
+async def test_of_a_namespace_that_is_left_nothing_is_known(engine):
+    engine.take("ADDED", raw("1"))
+    engine.leave("another")
+    assert len(engine.jobs) == 1
+    engine.leave("team")
+    assert len(engine.jobs) == 0
 
 
 async def test_what_an_own_write_has_told_already_is_not_looked_at_again(engine):

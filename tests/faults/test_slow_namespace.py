@@ -52,6 +52,8 @@ async def test_slow_gangs_hold_up_neither_another_namespace_nor_the_lease(plane,
             await asyncio.sleep(LeaseTimes.deadline + 2)
             assert await renewed(quick) > before
             assert process.poll() is None
+            process.terminate()
+            await until(lambda: process.poll() is not None)  # the proxy has to run meanwhile
     await proxy.close()
 
 

@@ -30,10 +30,12 @@ def leave_closed_ones(resource: Resource, closed: Callable[[str], None]) -> aioh
     known: set[str] = set()
 
     async def repeat(request: aiohttp.ClientRequest, handler: Handler) -> aiohttp.ClientResponse:
-        response = await handler(request)
-        namespace = _namespace(request.url.path, resource)
+        namespace = resource.namespace_in(request.url.path)
         if namespace is None:
-            return response
+            return await handler(request)
+        if namespace in known:  # kopf gave up waiting for the answer, and asks once more
+            request.url = request.url.without_query_params(PLACE)
+        response = await handler(request)
         while await _is_forbidden(response):
             if namespace not in known:
                 log.warning("%s of namespace %s may not be read; its jobs are left alone", resource.plural, namespace)
@@ -51,12 +53,6 @@ def leave_closed_ones(resource: Resource, closed: Callable[[str], None]) -> aioh
         return response
 
     return repeat
-
-
-def _namespace(path: str, resource: Resource) -> str | None:
-    """The namespace whose objects a path asks for; None for all others."""
-    *_, kind, namespace, plural = ("", "", *path.split("/"))
-    return namespace if (kind, plural) == ("namespaces", resource.plural) else None
 
 
 async def _is_forbidden(response: aiohttp.ClientResponse) -> bool:

@@ -30,6 +30,11 @@ class Resource:
         parts += [part for part in (name, subresource) if part]
         return "/".join(parts)
 
+    def namespace_in(self, path: str) -> str | None:
+        """The namespace whose objects of this kind a path asks for; None for all others."""
+        *_, kind, namespace, plural = ("", "", *path.split("/"))
+        return namespace if (kind, plural) == ("namespaces", self.plural) else None
+
 
 JOBS: Final = Resource(names.GROUP, names.VERSION, names.PLURAL, names.KIND)
 PODS: Final = Resource("", "v1", "pods", "Pod")

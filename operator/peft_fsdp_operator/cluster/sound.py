@@ -13,6 +13,7 @@ import itertools
 import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import aiohttp
@@ -32,10 +33,13 @@ ECHO_INTERVAL: Final = 5.0
 log = logging.getLogger(__name__)
 
 
-def keep_sound(resource: Resource, is_known: Callable[[Mapping[str, Any]], bool]) -> aiohttp.ClientMiddlewareType:
+def keep_sound(
+    resource: Resource, is_known: Callable[[Mapping[str, Any]], bool], heard: Callable[[str | None], None]
+) -> aiohttp.ClientMiddlewareType:
     """A middleware for kopf's session, for lists and watches of one resource; `read_shallow` gives it lines.
 
-    `is_known` says whether this version of an object, or a newer one, needs no telling.
+    `is_known` says whether this version of an object, or a newer one, needs no telling; `heard` is told of the
+    namespace in which the API server said something, None being all of them.
     """
     paces: defaultdict[str, Pace] = defaultdict(Pace)  # by path: kopf has a watch per namespace
 
@@ -54,10 +58,14 @@ def keep_sound(resource: Resource, is_known: Callable[[Mapping[str, Any]], bool]
                 verb = "watch" if watches else "list"
                 log.warning("%s of %s: %s; again in %.1f s", verb, resource.plural, error, wait)
                 await asyncio.sleep(wait)
+        hear = partial(heard, resource.namespace_in(request.url.path))
         if watches and response.status == 200:
             pace = paces[request.url.path]
             pace.begin()
-            response.content = _SoundEvents(response.content, pace, resource.plural, is_known)  # type: ignore[assignment]
+            events = _SoundEvents(response.content, pace, resource.plural, is_known, hear)
+            response.content = events  # type: ignore[assignment]
+        elif response.status == 200:
+            hear()
         return response
 
     return repeat
@@ -83,9 +91,15 @@ class _SoundEvents:
     """The body of a watch, line by line, up to the first one that is no event."""
 
     def __init__(
-        self, body: aiohttp.StreamReader, pace: Pace, plural: str, is_known: Callable[[Mapping[str, Any]], bool]
+        self,
+        body: aiohttp.StreamReader,
+        pace: Pace,
+        plural: str,
+        is_known: Callable[[Mapping[str, Any]], bool],
+        heard: Callable[[], None],
     ) -> None:
-        self._body, self._pace, self._plural, self._is_known = body, pace, plural, is_known
+        self._body, self._pace, self._plural = body, pace, plural
+        self._is_known, self._heard = is_known, heard
         self._told_at = float("-inf")
 
     def __getattr__(self, name: str) -> Any:
@@ -97,6 +111,7 @@ class _SoundEvents:
                 if line.strip():
                     event = read_event(line)
                     self._pace.hear()
+                    self._heard()
                     if self._is_echo(event):
                         continue
                 yield line

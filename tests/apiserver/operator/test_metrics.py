@@ -63,7 +63,8 @@ def check_requests_and_passes(before, after):
     assert value(after, done, result="done") > value(before, done, result="done") > 0
     assert value(after, "peft_fsdp_operator_leader") == 1
     assert value(after, "peft_fsdp_operator_mirrored_objects", kind="pods") == 2
-    assert 0 <= value(after, "peft_fsdp_operator_watch_age_seconds", kind="pods") < 90
+    for kind in ("pods", "peftfsdpjobs"):
+        assert 0 < value(after, "peft_fsdp_operator_watch_age_seconds", kind=kind) < 90
 
 
 def check_labels(samples, namespace):
