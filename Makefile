@@ -73,7 +73,7 @@ verify: install  ## fail if a generated file is not what its source makes
 .PHONY: test test-slow test-apiserver test-cluster
 test: check verify test-slow test-apiserver test-cluster  ## everything that can be tested on this machine
 
-# Tests that mostly wait, for pods or for the API server, go side by side (tests/conftest.py). Ranks fill two cores alone.
+# Tests that often wait, for pods, for the API server or for each other's ranks, go side by side (tests/conftest.py).
 SIDE_BY_SIDE := -n 2 --dist loadgroup --no-loadscope-reorder
 
 test-slow: install

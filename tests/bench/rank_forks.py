@@ -123,11 +123,11 @@ def _keep_journal() -> None:
 
     train, report = Stepper.train, Reporter.training
 
-    def noted_train(self: Stepper, batches: Any, loss_tokens: float, scale: Any, step: int) -> Any:
+    def noted_train(self: Stepper, batches: Any, loss_tokens: float, scale: Any, step: int, between: Any) -> Any:
         digest = hashlib.sha256()
         for batch in batches:
             digest.update(batch.inputs["input_ids"].numpy().tobytes())
-        result = train(self, batches, loss_tokens, scale, step)
+        result = train(self, batches, loss_tokens, scale, step, between)
         note(step=step, samples=digest.hexdigest()[:16])
         return result
 
