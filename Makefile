@@ -77,7 +77,7 @@ test: check verify test-slow test-apiserver test-cluster  ## everything that can
 SIDE_BY_SIDE := -n 2 --dist loadgroup --no-loadscope-reorder
 
 test-slow: install
-	$(PYTEST) -m "slow and not apiserver and not cluster" --durations 10
+	$(PYTEST) -m "slow and not apiserver and not cluster" $(SIDE_BY_SIDE) --durations 10
 
 test-apiserver: install tools
 	$(PYTEST) -m apiserver $(SIDE_BY_SIDE) --durations 10
