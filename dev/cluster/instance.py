@@ -4,6 +4,7 @@ with control_plane("my-tests") as cluster:
     cluster.kubectl("apply", "-f", "-", input=manifest)
 """
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,10 +44,15 @@ class Cluster:
         return run_kubectl(self.kubeconfig, *arguments, input=input)
 
     def wait_until_served(self, crd: str) -> None:
-        """Until the API server takes objects of this definition. `kubectl wait` fails on one that is so new that it has
-        no conditions yet."""
-        show = ("get", f"crd/{crd}", '-o=jsonpath={.status.conditions[?(@.type=="Established")].status}')
-        wait_until(lambda: self.kubectl(*show) == "True", f"{crd} is served", 60)
+        """Until the API server takes objects of this definition. `kubectl wait`, and a condition in a jsonpath, fail on
+        one that is so new that it has no conditions yet."""
+
+        def served() -> bool:
+            status = json.loads(self.kubectl("get", f"crd/{crd}", "-o=json")).get("status") or {}
+            conditions = status.get("conditions") or []
+            return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
+
+        wait_until(served, f"{crd} is served", 60)
 
     def volume(self, name: str, namespace: str = "default", size: str = "5Gi", mode: str = "RWX") -> Path:
         """A claim with a volume; the folder returned is what pods see under the claim."""
