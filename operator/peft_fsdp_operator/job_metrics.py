@@ -71,7 +71,9 @@ class JobMetrics:
         elif after.phase is Phase.RESTARTING:
             self.restarts.labels(reason).inc()
             self._saw_failure(after, now)
-            record.restart_since = dict.fromkeys((CREATED, RUNNING), now)
+            # How long a cluster has no room for a gang says nothing of how fast one is replaced.
+            timed = () if reason == Reason.GANG_INCOMPLETE else (CREATED, RUNNING)
+            record.restart_since = dict.fromkeys(timed, now)
         elif after.phase is Phase.FAILED:
             self.failures.labels(reason).inc()
             self._saw_failure(after, now)

@@ -49,6 +49,16 @@ def test_a_restart_is_counted_by_its_cause_and_timed_to_creation_and_running():
     assert counted.value("restart_seconds_sum", until=RUNNING) == 40
 
 
+def test_how_long_there_is_no_room_for_a_gang_is_not_timed():
+    counted = Counted()
+    counted.write(status(Phase.RESTARTING, last_failure=FAILURE), Reason.LOST_PEER, 0)
+    counted.write(status(Phase.STARTING, attempt=2), "StartingPods", 5)
+    counted.write(status(Phase.RESTARTING, attempt=2), Reason.GANG_INCOMPLETE, 1800)
+    counted.write(status(Phase.RUNNING, attempt=3), "Running", 9000)
+    assert counted.value("restarts_total", reason="GangIncomplete") == 1
+    assert counted.value("restart_seconds_count", until=RUNNING) == 0
+
+
 def test_a_first_start_is_no_restart():
     counted = Counted()
     counted.metrics.saw_gang(counted.record, CREATED, NOW)
