@@ -27,6 +27,7 @@ from .log import log, start_log
 from .loop import Loop
 from .loss import LanguageModelLoss
 from .merge import write_merged_model
+from .mfu import flops_per_token
 from .model import Skeleton, build_skeleton, read_model_config
 from .model_source import ModelFolder, fetch_model, read_tokenizer
 from .optim import LossScale, make_optimizer
@@ -85,12 +86,13 @@ def _train_adapter(config: TrainerConfig, output: Output, ranks: Ranks, reporter
     precision = choose_precision(config)
     torch.manual_seed(config.training.seed + ranks.rank)
     skeleton = build_skeleton(model_config, config.model, config.lora, precision.compute, attention.name)
+    flops = flops_per_token(skeleton)
     sharding = plan_sharding(config.fsdp, precision, ranks, config.training.compile)
     check = SelfCheck(sharding.shard_layer, sharding.gathered, ranks)
     model = _load(config, skeleton, base, sharding, check, ranks, reporter)
     trained = sharding.trained_tensors(skeleton)
     execution = describe_execution(config, attention, precision, sharding)
-    facts = RunFacts.of(skeleton, trained, data.facts, execution, ranks, check.words)
+    facts = RunFacts.of(skeleton, trained, data.facts, execution, ranks, check.words, flops)
     log(ranks, facts.line)
     reporter.execution(execution)
     optimizer = make_optimizer(trained, config.training)
