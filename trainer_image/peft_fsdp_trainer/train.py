@@ -22,6 +22,7 @@ from .errors import DatasetInvalid
 from .export import Export, export_adapter, report_adapter
 from .feed import open_feed
 from .hub import HubRepository
+from .isolation import check_isolation
 from .loading import Loader
 from .log import log, start_log
 from .loop import Loop
@@ -82,11 +83,13 @@ def _train_adapter(config: TrainerConfig, output: Output, ranks: Ranks, reporter
     model_config = read_model_config(base.folder, config.model, config.quantization)
     attention = choose_attention(config.model, Means.of(config, model_config, ranks.device))
     attention = keep_rows_apart(config, model_config, attention)
-    data = _prepare_data(config, tokenizer, attention.name, ranks, reporter)
     precision = choose_precision(config)
     torch.manual_seed(config.training.seed + ranks.rank)
     skeleton = build_skeleton(model_config, config.model, config.lora, precision.compute, attention.name)
+    check_isolation(skeleton, config.dataset.packing, attention.name)
     flops = flops_per_token(skeleton)
+    # What the model does not take is said before its data are tokenized for hours.
+    data = _prepare_data(config, tokenizer, attention.name, ranks, reporter)
     sharding = plan_sharding(config.fsdp, precision, ranks, config.training.compile)
     check = SelfCheck(sharding.shard_layer, sharding.gathered, ranks)
     model = _load(config, skeleton, base, sharding, check, ranks, reporter)
