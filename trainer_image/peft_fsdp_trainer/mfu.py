@@ -11,6 +11,7 @@ checkpointing, dequantizing): the figure is what the model needs, not what the G
 
 from typing import Any, Final
 
+import torch
 from torch import nn
 
 from .model import Skeleton
@@ -96,7 +97,7 @@ def _expert_modules(model: nn.Module, count: int) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _lookups(skeleton: Skeleton) -> set[nn.Parameter]:
+def _lookups(skeleton: Skeleton) -> set[torch.Tensor]:
     """Tables of which a token takes one row; not the one that is the head as well."""
     embeddings = [module for module in skeleton.peft.modules() if isinstance(module, nn.Embedding)]
     return {module.weight for module in embeddings} - {skeleton.head.weight}
