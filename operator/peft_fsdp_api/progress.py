@@ -67,7 +67,7 @@ class TrainingProgress(ApiModel):
     tokens_per_second: Pace = None
     """Tokens of all ranks per second since the last report."""
     model_flops_utilization: Figure = None
-    """Share of the devices' bf16 peak that the model's arithmetic takes, 0 to 1; absent where the peak is not known."""
+    """Share of the devices' bf16 peak that the model's arithmetic takes, 0 to 1; absent where either is not known."""
     remaining_seconds: Seconds = None
     """Estimated time to the last step."""
 

@@ -13,7 +13,7 @@ from peft_fsdp_api.trainer_config import TrainerConfig
 from .attention import Attention
 from .data import DataFacts
 from .distributed import Ranks
-from .mfu import flops_per_token, peak_flops
+from .mfu import peak_flops
 from .model import Skeleton
 from .precision import ADAPTER_TYPE, Precision
 from .sharding import Sharding
@@ -35,7 +35,8 @@ class RunFacts:
     """What the comparison of packed weights found; empty for a 16-bit base."""
     trained_parameters: int
     all_parameters: int
-    flops_per_token: float
+    flops_per_token: float | None
+    """None where it is not known which weights a token meets."""
     versions: dict[str, str] = field(default_factory=lambda: {name: version(name) for name in PACKAGES})
     steps: int = 0
     epochs: float = 0.0
@@ -55,9 +56,9 @@ class RunFacts:
         return timedelta(seconds=self.seconds)
 
     def utilization(self, tokens_per_second: float | None) -> float | None:
-        """The model FLOPs utilization at this pace; None on a device whose peak is not known."""
+        """The model FLOPs utilization at this pace; None where the device's peak or the model's cost is not known."""
         peak = peak_flops(self.device)
-        if peak is None or tokens_per_second is None:
+        if peak is None or tokens_per_second is None or self.flops_per_token is None:
             return None
         return round(tokens_per_second * self.flops_per_token / (peak * self.world_size), 4)
 
@@ -70,6 +71,7 @@ class RunFacts:
         execution: Execution,
         ranks: Ranks,
         self_check: str,
+        flops_per_token: float | None,
     ) -> Self:
         """The facts of a run that is about to train."""
         count = sum(tensor.shape.numel() for tensor in trained)
@@ -81,7 +83,7 @@ class RunFacts:
             self_check=self_check,
             trained_parameters=count,
             all_parameters=skeleton.parameter_count,
-            flops_per_token=flops_per_token(skeleton, count),
+            flops_per_token=flops_per_token,
         )
 
     @property

@@ -22,11 +22,13 @@ from .errors import DatasetInvalid
 from .export import Export, export_adapter, report_adapter
 from .feed import open_feed
 from .hub import HubRepository
+from .isolation import check_isolation
 from .loading import Loader
 from .log import log, start_log
 from .loop import Loop
 from .loss import LanguageModelLoss
 from .merge import write_merged_model
+from .mfu import flops_per_token
 from .model import Skeleton, build_skeleton, read_model_config
 from .model_source import ModelFolder, fetch_model, read_tokenizer
 from .optim import LossScale, make_optimizer
@@ -86,16 +88,19 @@ def _train_adapter(config: TrainerConfig, output: Output, ranks: Ranks, reporter
     model_config = read_model_config(base.folder, config.model, config.quantization)
     attention = choose_attention(config.model, Means.of(config, model_config, ranks.device))
     attention = keep_rows_apart(config, model_config, attention)
-    data = _prepare_data(config, tokenizer, attention.name, ranks, reporter)
     precision = choose_precision(config)
     torch.manual_seed(config.training.seed + ranks.rank)
     skeleton = build_skeleton(model_config, config.model, config.lora, precision.compute, attention.name)
+    check_isolation(skeleton, config.dataset.packing, attention.name)
+    flops = flops_per_token(skeleton)
+    # What the model does not take is said before its data are tokenized for hours.
+    data = _prepare_data(config, tokenizer, attention.name, ranks, reporter)
     sharding = plan_sharding(config.fsdp, precision, ranks, config.training.compile)
     check = SelfCheck(sharding.shard_layer, sharding.gathered, ranks)
     model = _load(config, skeleton, base, sharding, check, ranks, reporter)
     trained = sharding.trained_tensors(skeleton)
     execution = describe_execution(config, attention, precision, sharding)
-    facts = RunFacts.of(skeleton, trained, data.facts, execution, ranks, check.words)
+    facts = RunFacts.of(skeleton, trained, data.facts, execution, ranks, check.words, flops)
     log(ranks, facts.line)
     reporter.execution(execution)
     optimizer = make_optimizer(trained, config.training)
