@@ -74,7 +74,11 @@ class Children:
 
     def pods_of(self, job: PeftFsdpJob) -> tuple[PodSeen, ...]:
         """All pods of a job that the mirror knows."""
-        return self._mirrors.pods_in(job.metadata.namespace).owned_by(job.metadata.uid)
+        return self.pods_of_uid(job.metadata.namespace, job.metadata.uid)
+
+    def pods_of_uid(self, namespace: str, uid: str) -> tuple[PodSeen, ...]:
+        """The same for a job that breaks the contract."""
+        return self._mirrors.pods_in(namespace).owned_by(uid)
 
     def departed_of(self, job: PeftFsdpJob, status: JobStatus) -> tuple[PodSeen, ...]:
         """Failed pods of the current attempt that are gone."""

@@ -6,6 +6,7 @@ is no handler that would make it add a finalizer or an annotation.
 
 import asyncio
 import logging
+import signal
 from collections.abc import Coroutine
 from typing import Any, cast
 
@@ -39,13 +40,15 @@ log = logging.getLogger(__name__)
 
 async def run_operator(settings: Settings) -> None:
     """Serve health, wait to lead, then work until a signal comes. Raises OperatorError where it cannot go on."""
+    signalled = _listen_for_signals()
     credentials, metrics = find_credentials(), Metrics()
     health = Health(metrics.registry, saw_lag=metrics.lag.observe)
     server = await health.serve(settings.metrics_address, settings.metrics_port)
     session = open_session(credentials)
     cluster = Cluster(session, credentials.server, metrics.saw_request)
     try:
-        await _until_one_ends(health.tick(), _lead(settings, credentials, cluster, health, metrics))
+        leading = _lead(settings, credentials, cluster, health, metrics)
+        await _until_one_ends(health.tick(), leading, _hear_of(signalled))
     finally:
         await session.close()
         await server.cleanup()
@@ -148,6 +151,20 @@ async def _wait_for_crd(cluster: Cluster, settings: Settings) -> None:
             except ApiError as error:
                 log.warning("PeftFsdpJobs cannot be listed, trying again: %s", error)
         await asyncio.sleep(CRD_INTERVAL)
+
+
+def _listen_for_signals() -> asyncio.Event:
+    """Set by a signal that comes before kopf runs, which then listens in our place: the first process of a container
+    ignores one for which it has no handler, and would be killed half a minute later."""
+    heard = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, heard.set)
+    return heard
+
+
+async def _hear_of(signalled: asyncio.Event) -> None:
+    await signalled.wait()
+    log.info("a signal came; stopping")
 
 
 async def _until_one_ends(*parts: Coroutine[Any, Any, None]) -> None:

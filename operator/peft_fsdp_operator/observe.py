@@ -29,6 +29,12 @@ TOLD_ELSEWHERE: Final = frozenset({"FailedScheduling"})
 WORDS_LAST: Final = timedelta(minutes=6)
 
 
+def see_suspend(raw: Raw) -> bool:
+    """Whether a job asks to be suspended, whatever else it says."""
+    spec = raw.get("spec")
+    return isinstance(spec, Mapping) and spec.get("suspend") is True
+
+
 def see_pod(raw: Raw) -> PodSeen | None:
     """A worker's pod, or None where no PeftFsdpJob controls it or its labels are not ours."""
     child = _see_child(raw)

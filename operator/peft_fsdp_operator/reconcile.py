@@ -26,7 +26,7 @@ from .job_metrics import CREATED
 from .jobs import JobKey, JobRecord, Jobs
 from .metrics import Metrics
 from .nodes import Nodes
-from .observe import claims_of, see_claim
+from .observe import claims_of, see_claim, see_suspend
 from .seen import ClaimSeen, Observed
 from .status_writes import seconds_to_wait
 
@@ -57,7 +57,9 @@ class Reconciler:
             return None  # garbage collection takes the children
         now, raw, job, before = self.clock(), record.raw, record.parsed, record.status
         if isinstance(job, InvalidJob):
-            return await self._report(key, record, before, report_invalid(before, record.generation, job.problems), now)
+            pods, suspend = self.children.pods_of_uid(key.namespace, record.uid), see_suspend(raw)
+            decision = report_invalid(before, record.generation, job.problems, pods, suspend, now)
+            return await self._report(key, record, before, decision, now)
         seen = await self._observe(job, before, record)
         decision = decide(seen, now)
         if decision.from_absence and not seen.is_live:
@@ -94,7 +96,7 @@ class Reconciler:
         """Say that a job is invalid: in its status, or, where the API server takes no status for such an object
         either (a section that is no object breaks every rule about it), in an event."""
         try:
-            return await self._write(key, record, record.raw, before, decision, now)
+            wait = await self._write(key, record, record.raw, before, decision, now)
         except Conflict:
             self.jobs.keep(await self.cluster.get(JOBS, *key))
             return 0.0
@@ -104,6 +106,8 @@ class Reconciler:
                 self.recorder.post(record.raw, decision.notice)
                 log.warning("%s; no status can be written: %s", decision.message, error, extra={"job": str(key)})
             return None
+        await self._delete(decision, record, now)  # pods that are not let go are asked again at `look_again`
+        return _soonest(wait, decision, now)
 
     async def _observe(self, job: PeftFsdpJob, status: JobStatus, record: JobRecord) -> Observed:
         """What the mirrors know, and what only the API server can tell where the decision needs it."""

@@ -1,13 +1,11 @@
 """The rules of a job's life, top to bottom; the first that applies decides. Called by `reconcile` through `decide`."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from peft_fsdp_api.durations import parse_duration
-from peft_fsdp_api.reasons import Reason
-from peft_fsdp_api.schema import Problem
 from peft_fsdp_api.status import JobStatus, Phase
 
 from ..decision import Decision, Notice, Shared
@@ -56,14 +54,6 @@ def decide(seen: Observed, now: datetime) -> Decision:
     loss = next_loss(seen, now)
     moments = [moment for moment in (decision.look_again, deadline, loss) if moment is not None]
     return replace(decision, look_again=min(moments, default=None))
-
-
-def report_invalid(status: JobStatus, generation: int, problems: Iterable[Problem]) -> Decision:
-    """The job breaks the contract: say so and touch nothing. Not a latch: a corrected spec goes on."""
-    told = "; ".join(str(problem) for problem in problems)
-    kept = changed(status, observed_generation=generation, phase=status.phase or Phase.PENDING)
-    notice = Notice("Warning", Reason.SPEC_INVALID, told)
-    return Decision(kept, Reason.SPEC_INVALID, told, notice=notice, is_stuck=True)
 
 
 def _with_newest_attempt(seen: Observed, now: datetime) -> JobStatus:
