@@ -37,6 +37,9 @@ class State:
     kstatus: str
 
 
+BROKEN = [Problem("spec.lora.rank", "must be 1 or more")]
+
+
 def states() -> list[State]:
     """Every state, in the order of a job's life."""
     rest = job(suspend=True)
@@ -56,7 +59,7 @@ def states() -> list[State]:
         ("suspended", decide(seen(of=rest, then=status(Phase.SUSPENDING)), NOW), "Current"),
         ("succeeded", decide(seen(ended(0), ended(1)), NOW), "Current"),
         ("failed", decide(seen(failed(0, Reason.DATASET_INVALID), running(1)), NOW), "Failed"),
-        ("invalid", report_invalid(JobStatus(), 1, [Problem("spec.lora.rank", "must be 1 or more")]), "Failed"),
+        ("invalid", report_invalid(JobStatus(), 1, BROKEN, [], False, NOW), "Failed"),
     ]
     found = [
         State(name, _object(decision, resting if name in ("suspending", "suspended") else WRITTEN), verdict)

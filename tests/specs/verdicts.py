@@ -63,7 +63,7 @@ def problems_of(job: dict[str, Any]) -> list[Problem]:
     stored = {**job, "metadata": {**job["metadata"], "namespace": "default", "uid": "u1", "generation": 1}}
     parsed = JobRecord(stored).parsed
     if isinstance(parsed, InvalidJob):
-        invalid = report_invalid(JobStatus(), 1, parsed.problems)
+        invalid = report_invalid(JobStatus(), 1, parsed.problems, [], False, NOW)
         told = with_conditions(invalid, [], NOW)
         assert see_status({"status": told.to_wire()}) == told
         return parsed.problems
