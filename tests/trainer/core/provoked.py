@@ -46,10 +46,10 @@ def use_up_a_gpu_in_step_3() -> None:
 
     train = Stepper.train
 
-    def train_until_3(self: Stepper, batches: Any, loss_tokens: float, scale: Any, step: int) -> Any:
+    def train_until_3(self: Stepper, batches: Any, loss_tokens: float, scale: Any, step: int, between: Any) -> Any:
         if step == 3 and self.ranks.rank == 1:
             raise torch.OutOfMemoryError(OUT_OF_GPU_MEMORY)
-        return train(self, batches, loss_tokens, scale, step)
+        return train(self, batches, loss_tokens, scale, step, between)
 
     Stepper.train = train_until_3  # type: ignore[method-assign]
 
