@@ -122,7 +122,10 @@ def _train_adapter(config: TrainerConfig, output: Output, ranks: Ranks, reporter
 
 
 def _forget_the_training(ranks: Ranks) -> None:
-    """Free model and optimizer: nothing points to them any more but they to each other, and they were frozen."""
+    """Free model and optimizer: nothing points to them any more but they to each other, and they were frozen.
+
+    FSDP1's flat parameters stay: torch holds them outside of Python, whose collector sees no cycle.
+    """
     gc.unfreeze()
     gc.collect()
     if ranks.device.type == "cuda":
