@@ -44,10 +44,12 @@ class Refusals:
         failed = [(worker, error) for worker, error in errors if error is not None]
         told = [(worker, error) for worker, error in failed if _is_for_the_user(error)]
         if failed and not told:
-            self._failures[tried] += 1
-            if self._failures[tried] <= MAY_PASS:
+            # One that does not answer at all is the fault of no job, and its return is not to be slept through.
+            answered = [(worker, error) for worker, error in failed if error.status]
+            self._failures[tried] += bool(answered)
+            if not answered or self._failures[tried] <= MAY_PASS:
                 raise failed[0][1]
-            told = failed
+            told = answered
         else:
             self._failures.pop(tried, None)
         times = had.times + 1 if had is not None and had.attempt == attempt else 1

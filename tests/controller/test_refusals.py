@@ -95,7 +95,6 @@ def test_a_refusal_is_told_at_once_also_beside_errors_that_may_pass(error):
     [
         Unavailable(503, "ServiceUnavailable", "later"),
         Unavailable(504, "Timeout", "slow webhook", retry_after=30),
-        Unavailable(0, "Unreachable", "create pods: TimeoutError"),
         Conflict(409, "Conflict", "a webhook's own code"),
     ],
 )
@@ -114,3 +113,11 @@ def test_an_error_that_may_pass_is_told_after_a_few_in_a_row(error):
         judge(refusals, error)
     refusals.forget("uid")
     assert dict(refusals._failures) == {("other", "make"): 1}
+
+
+def test_an_api_server_that_does_not_answer_is_asked_again_by_the_queue_however_often():
+    refusals, away = Refusals(), Unavailable(0, "Unreachable", "create pods: connection refused")
+    for _ in range(10 * MAY_PASS):
+        with pytest.raises(Unavailable):
+            judge(refusals, None, away)
+    assert not refusals._failures["uid", "make"]

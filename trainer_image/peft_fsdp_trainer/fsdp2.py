@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
-import torch
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, OffloadPolicy, fully_shard
@@ -13,6 +12,7 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, OffloadPoli
 from peft_fsdp_api.spec import FsdpSpec
 
 from .activations import handle_activations
+from .compiling import compile_layer
 from .model import Skeleton
 from .trained import TrainedTensor
 
@@ -42,8 +42,7 @@ class FullyShard:
     def shard_layer(self, layer: nn.Module) -> nn.Module:
         """Prepare and shard one decoder layer that has its weights."""
         if self.compile:
-            # The forward alone: FSDP's hooks, which gather and free, stay outside of the graph.
-            layer.forward = torch.compile(layer.forward)
+            compile_layer(layer)
         handle_activations(layer, self.spec, self.mesh.device_type)
         return self._shard(layer, reshard=self.spec.reshard_after_forward)
 

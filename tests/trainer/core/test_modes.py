@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.trainer.core.conftest import make_base_model
 from tests.trainer.core.gang import run_ranks, train_rank
 
 MODES = [
@@ -41,16 +42,23 @@ def test_what_is_moved_to_the_host_trains_as_by_default(make_config, tmp_path, p
 def compiled_frames(config):
     from torch._dynamo.utils import counters
 
-    losses = train_rank(config)["losses"]
-    return {"losses": losses, "frames": counters["frames"]["ok"], "graphs": counters["stats"]["unique_graphs"]}
+    ended = train_rank(config)
+    breaks, graphs = dict(counters["graph_break"]), counters["stats"]["unique_graphs"]
+    return {**ended, "frames": dict(counters["frames"]), "breaks": breaks, "graphs": graphs}
 
 
 @pytest.mark.slow
-def test_compiled_layers_train_as_by_default(make_config, tmp_path):
-    default = _losses(make_config("uid-1", "default"), 2, tmp_path / "default")
-    compiled = make_config("uid-2", "compiled", training={"compile": True})
+@pytest.mark.parametrize("changed", [{}, {"quantization": {"scheme": "nf4"}}], ids=["bfloat16", "nf4"])
+def test_compiled_layers_train_as_by_default_and_all_of_them_are_compiled_whole(make_config, tmp_path, changed):
+    """More layers than torch by default compiles variants of a function; it would run the others as they are."""
+    model = {"source": str(make_base_model(tmp_path / "base", num_hidden_layers=10))}
+    default = _losses(make_config("uid-1", "default", model=model, **changed), 2, tmp_path / "default")
+    compiled = make_config("uid-2", "compiled", model=model, training={"compile": True}, **changed)
     ran = run_ranks(compiled_frames, 2, tmp_path / "compiled", compiled)[0].value
-    assert ran["graphs"] > 0
+    assert ran["reason"] == "", ran["message"]
+    # The input of the first layer has no gradient, all others share the second graph.
+    assert (ran["graphs"], ran["frames"]) == (2, {"total": 2, "ok": 2})
+    assert ran["breaks"] == {}
     assert ran["losses"] == pytest.approx(default, rel=5e-3)
 
 
