@@ -38,6 +38,7 @@ def test_who_stays_together(one, other, together):
     assert (split(f"tests/{one}") == split(f"tests/{other}")) == together
 
 
+@pytest.mark.slow
 def test_a_run_of_one_mark_reads_the_files_with_it_and_no_other():
     with_mark = {
         path.relative_to(HERE.parent).as_posix()

@@ -38,7 +38,7 @@ async def posted_after(seconds: float, is_busy: bool) -> int:
 
 
 async def test_events_are_posted_at_once_and_one_by_one_while_jobs_wait(monkeypatch):
-    monkeypatch.setattr(events, "BUSY_PAUSE", 1.0)
-    assert await posted_after(0.9, is_busy=True) == 0
+    monkeypatch.setattr(events, "BUSY_PAUSE", 0.6)
+    assert await posted_after(0.3, is_busy=True) == 0
     monkeypatch.setattr(events, "BUSY_PAUSE", 10.0)
-    assert await posted_after(2, is_busy=False) == COUNT
+    assert await posted_after(1, is_busy=False) == COUNT

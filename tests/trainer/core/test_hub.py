@@ -13,6 +13,8 @@ from tests.bench.tiny_job import make_tiny_job
 from tests.trainer.core.conftest import Run
 from tests.trainer.core.hub_stand_in import commits, everything, hub_stand_in, on_the_hub
 
+pytestmark = pytest.mark.slow
+
 PUSH = """
 import sys
 from pathlib import Path
@@ -91,7 +93,6 @@ def test_a_hub_that_does_not_answer_is_a_failed_push(tmp_path):
     assert "me/adapter" in done.stdout
 
 
-@pytest.mark.slow
 def test_no_step_waits_for_the_hub(inputs: Path, tmp_path: Path, run: Run) -> None:
     push = {"hub": {"tokenSecret": "hub"}, "output": {"pushToHub": {"repo": "me/adapter", "when": "checkpoint"}}}
     job = make_tiny_job(tmp_path / "job", inputs, **push)
