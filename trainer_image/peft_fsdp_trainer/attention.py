@@ -13,7 +13,7 @@ from peft_fsdp_api.spec import ModelSpec
 from peft_fsdp_api.trainer_config import TrainerConfig
 
 from .errors import Unsupported
-from .model import model_class
+from .model import model_class, model_name
 
 FLASH: Final = "flash_attention_2"
 OLDEST_WITH_FLASH: Final = (8, 0)
@@ -42,7 +42,7 @@ class Means:
             capability=torch.cuda.get_device_capability(device) if device.type == "cuda" else (0, 0),
             precision=config.training.precision,
             has_package=importlib.util.find_spec("flash_attn") is not None,
-            model=found.__name__ if found else str(model_config.model_type),
+            model=model_name(model_config, config.model),
             model_has_flash=found is not None and _has_flash(found),
         )
 

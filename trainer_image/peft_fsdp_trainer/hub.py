@@ -14,11 +14,11 @@ from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from peft_fsdp_api.spec import PushToHubSpec
 
 from .errors import HubPushFailed
+from .hub_answer import denies_access
 from .log import LOGGER
 
 FAILURES: Final = (HfHubHTTPError, OfflineModeIsEnabled, httpx.HTTPError, ValueError)
 
-NO_ACCESS: Final = (401, 403)
 NO_ACCESS_HINT: Final = "Give hub.tokenSecret a token that may write there, or take output.pushToHub out of the job."
 
 
@@ -38,7 +38,7 @@ class HubRepository:
         try:
             self._create()
         except FAILURES as error:
-            if isinstance(error, HfHubHTTPError) and error.response.status_code in NO_ACCESS:
+            if isinstance(error, HfHubHTTPError) and denies_access(error):
                 message = f"the Hub does not let this token push to {self._spec.repo}: {error}"
                 raise HubPushFailed(message, hint=NO_ACCESS_HINT) from error
             LOGGER.warning(

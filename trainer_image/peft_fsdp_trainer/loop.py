@@ -5,6 +5,7 @@ import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -119,18 +120,14 @@ class Loop:
         leave if asked to. The step is done again, so what is saved is the random state from before it."""
         if not self.stepper.sharding.reshards_within_step:
             return _go_on
-        random = random_state(self.ranks.device)
+        return partial(self._leave_if_asked, random_state(self.ranks.device))
 
-        def leave_if_asked() -> None:
-            if self.ranks.sum([self.stop.requested])[0]:
-                set_random_state(random, self.ranks.device)
-                self._leave()
-
-        return leave_if_asked
-
-    def _leave_if_asked(self) -> None:
-        """Between two batches of an evaluation, which takes many times as long as a step."""
+    def _leave_if_asked(self, random: dict[str, torch.Tensor] | None = None) -> None:
+        """Between two batches of a step or of an evaluation, which takes many times as long. `random` is the state to
+        save in place of the one that there is."""
         if self.ranks.sum([self.stop.requested])[0]:
+            if random is not None:
+                set_random_state(random, self.ranks.device)
             self._leave()
 
     def _leave(self) -> None:

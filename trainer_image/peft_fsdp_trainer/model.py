@@ -91,6 +91,12 @@ def model_class(config: Any, spec: ModelSpec) -> type | None:
     return cast("type", _get_model_class(config, known)) if type(config) in known else None
 
 
+def model_name(config: Any, spec: ModelSpec) -> str:
+    """The class of the model in messages, or what its configuration calls it where there is none."""
+    found = model_class(config, spec)
+    return found.__name__ if found else str(config.model_type)
+
+
 def build_skeleton(config: Any, spec: ModelSpec, lora: LoraSpec, dtype: torch.dtype, attention: str) -> Skeleton:
     """The model without weights, adapters injected, everything but the adapter frozen.
 

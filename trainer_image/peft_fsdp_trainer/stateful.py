@@ -11,7 +11,7 @@ from peft_fsdp_api.trainer_config import TrainerConfig
 
 from .attention import FLASH, Attention
 from .errors import Unsupported
-from .model import model_class
+from .model import model_class, model_name
 
 CARRYING: Final = frozenset(
     {
@@ -58,5 +58,5 @@ def carrying_model(config: TrainerConfig, model_config: Any) -> str | None:
     # LFM2 and MiniMax say it in their configuration alone, RWKV and xLSTM in their class alone.
     kinds = set(getattr(model_config.get_text_config(), "layer_types", None) or ())
     if kinds & CARRYING or getattr(found, "_is_stateful", False):
-        return found.__name__ if found else str(model_config.model_type)
+        return model_name(model_config, config.model)
     return None

@@ -15,9 +15,8 @@ from peft_fsdp_api.status import Failure, JobStatus, Waiting
 
 from ..seen import Observed, PodSeen
 from ..times import read_time
-from .nodes import find_silent
 from .phases import current_pods
-from .waiting import current_refusal, find_waiting
+from .waiting import find_obstacle
 
 IN_VAIN: Final = frozenset({Reason.RENDEZVOUS_FAILED, Reason.LOST_PEER, Reason.COLLECTIVE_TIMEOUT})
 """How workers end that waited for others: by themselves, or after one that ended like that."""
@@ -36,7 +35,7 @@ def find_incomplete(failure: Failure, seen: Observed, status: JobStatus) -> Fail
     absent = _not_started(seen, status)
     if waited < PATIENCE or not absent:
         return None
-    waiting = _why([pod for pod in absent.values() if pod is not None], seen, status)
+    waiting = find_obstacle([pod for pod in absent.values() if pod is not None], seen, status)
     worker = next((one for one in absent if waiting is not None and one == waiting.worker), min(absent))
     pod = absent[worker]
     return Failure(
@@ -55,10 +54,6 @@ def _not_started(seen: Observed, status: JobStatus) -> dict[int, PodSeen | None]
     pods = {pod.worker: pod for pod in [*seen.departed, *current_pods(seen, status)]}
     found = {worker: pods.get(worker) for worker in range(seen.job.spec.workers.nodes)}
     return {worker: pod for worker, pod in found.items() if pod is None or not (pod.has_started or pod.has_ended)}
-
-
-def _why(pods: list[PodSeen], seen: Observed, status: JobStatus) -> Waiting | None:
-    return find_silent(pods, seen) or find_waiting(pods, current_refusal(seen, status), seen.pod_words)
 
 
 def _sentence(worker: int, others: int, waited: timedelta, waiting: Waiting | None) -> str:

@@ -16,7 +16,7 @@ from .claims import find_problem
 from .gang import find_incomplete
 from .nodes import find_silent, lost_nodes, silent_nodes
 from .phases import ACTIVE, begin_attempt, changed, count, current_pods, end_attempt, fail, own_failure
-from .waiting import current_refusal, find_waiting, is_hopeless
+from .waiting import current_refusal, find_obstacle, find_waiting, is_hopeless
 
 CLAIM_PATIENCE: Final = timedelta(seconds=10)
 """People apply a job and its claim in one go, in any order."""
@@ -58,8 +58,7 @@ def when_late(seen: Observed, status: JobStatus, now: datetime) -> Decision | No
         return None
     spec = seen.job.spec
     if status.running_since is None:
-        pods = current_pods(seen, status)
-        waiting = find_silent(pods, seen) or find_waiting(pods, current_refusal(seen, status), seen.pod_words)
+        waiting = find_obstacle(current_pods(seen, status), seen, status)
         why = waiting or (status.last_failure if status.waiting_since else None)
         words = f": {why.reason}: {why.message}" if why else ""
         said = f"not all pods ran within startDeadline {spec.start_deadline}{words}"

@@ -1,12 +1,13 @@
 """Why an attempt does not start, in the cluster's own words, and whether that can end by itself. Called by `rules`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
 from peft_fsdp_api.status import JobStatus, Waiting
 
 from ..seen import Observed, PodSeen, Refusal, Words
+from .nodes import find_silent
 
 # Somebody has to change the job or an object it names; the cluster alone goes on refusing.
 HOPELESS: Final = frozenset(
@@ -23,6 +24,11 @@ def find_waiting(pods: Iterable[PodSeen], refusal: Refusal | None, pod_words: Ma
         if words is not None:
             return Waiting(worker=pod.worker, reason=words.reason, message=words.message)
     return None
+
+
+def find_obstacle(pods: Sequence[PodSeen], seen: Observed, status: JobStatus) -> Waiting | None:
+    """Why these pods of the attempt do not all run: a silent node first, then whatever they wait for."""
+    return find_silent(pods, seen) or find_waiting(pods, current_refusal(seen, status), seen.pod_words)
 
 
 def current_refusal(seen: Observed, status: JobStatus) -> Refusal | None:

@@ -34,8 +34,7 @@ except HubPushFailed as error:
 
 
 def _push(folder: Path, address: str, repo: str = "me/adapter") -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "HF_ENDPOINT": address, "HF_TOKEN": "hf_secret", "HF_HUB_OFFLINE": "0",
-                   "HF_HOME": str(folder.parent / "home"), "HF_HUB_DISABLE_XET": "1"}  # fmt: skip
+    environment = os.environ | on_the_hub(address, folder.parent)
     command = [sys.executable, "-c", PUSH, str(folder), repo]
     return subprocess.run(command, env=environment, capture_output=True, text=True)
 
