@@ -3,15 +3,25 @@
 import random
 import socket
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-# Below the kernel's ephemeral range, so that no outgoing connection takes one in the meantime, and outside NodePorts.
-_RANGE = range(20000, 30000)
+_CANDIDATES = range(20000, 30000)
+"""Below the range of NodePorts."""
+_EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
+
+
+def candidate_ports() -> list[int]:
+    """Ports in random order that the kernel does not give to outgoing connections in the meantime."""
+    first, last = map(int, _EPHEMERAL.read_text().split())
+    candidates = [port for port in _CANDIDATES if not first <= port <= last] or list(_CANDIDATES)
+    random.shuffle(candidates)
+    return candidates
 
 
 def choose_ports(names: Sequence[str]) -> dict[str, int]:
     """One free port per name. All stay bound until all are chosen, so no two names get the same one."""
     bound: list[socket.socket] = []
-    candidates = iter(random.sample(_RANGE, len(_RANGE)))
+    candidates = iter(candidate_ports())
     chosen: dict[str, int] = {}
     try:
         for name in names:

@@ -16,7 +16,8 @@ from typing import Any
 from peft_fsdp_api.outcome import Outcome, parse_outcome
 from peft_fsdp_api.reasons import exit_code
 from tests.bench.rank_forks import RELAY, journal
-from tests.trainer.launcher.conftest import DRIVER, free_port, wait_until
+from tests.ports import free_port
+from tests.trainer.launcher.conftest import DRIVER, wait_until
 
 RANKS = 2
 """Ranks of every attempt, on however many nodes."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.apiserver.operator.scrape import free_port
+from tests.ports import free_port
 
 READY_SECONDS = 120
 

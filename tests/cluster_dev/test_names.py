@@ -9,7 +9,6 @@ from dev.cluster.cleanup import mount_points
 from dev.cluster.errors import ClusterError
 from dev.cluster.fake_nodes import fake_node
 from dev.cluster.layout import Layout
-from dev.cluster.ports import choose_ports
 from dev.cluster.versions import Component, components, required_version
 
 
@@ -17,12 +16,6 @@ from dev.cluster.versions import Component, components, required_version
 def test_a_name_that_is_no_folder_name_is_refused(name: str) -> None:
     with pytest.raises(ClusterError, match="--name"):
         Layout(name)
-
-
-def test_ports_are_distinct_and_outside_the_ephemeral_range() -> None:
-    ports = choose_ports([str(index) for index in range(50)])
-    assert len(set(ports.values())) == 50
-    assert all(20000 <= port < 30000 for port in ports.values())
 
 
 def test_the_version_stamp_comes_from_go_mod() -> None:

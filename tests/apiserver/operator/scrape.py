@@ -1,18 +1,10 @@
 """The operator's /metrics, as Prometheus reads it."""
 
-import socket
-
 import aiohttp
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def scrape(port: int) -> Samples:

@@ -5,8 +5,9 @@ import pytest
 from peft_fsdp_operator.cluster import LEASES
 from peft_fsdp_operator.metrics import Metrics
 from peft_fsdp_operator.settings import LEASE_NAME
-from tests.apiserver.operator.scrape import families, free_port, scrape, value
+from tests.apiserver.operator.scrape import families, scrape, value
 from tests.apiserver.operator.world import until
+from tests.ports import free_port
 
 pytestmark = pytest.mark.apiserver
 

@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from peft_fsdp_operator.cluster import SERVICES
-from tests.apiserver.operator.scrape import free_port, scrape
+from tests.apiserver.operator.scrape import scrape
 from tests.apiserver.operator.world import until
+from tests.ports import free_port
 
 pytestmark = pytest.mark.apiserver
 

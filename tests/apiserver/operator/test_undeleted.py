@@ -7,9 +7,9 @@ from contextlib import contextmanager
 import pytest
 
 from peft_fsdp_operator.cluster import JOBS
-from tests.apiserver.operator.scrape import free_port
 from tests.apiserver.operator.test_refusals import has_waiting, requests
 from tests.apiserver.operator.world import condition, until
+from tests.ports import free_port
 
 pytestmark = pytest.mark.apiserver
 SECONDS = 8

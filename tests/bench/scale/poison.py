@@ -15,11 +15,11 @@ from pathlib import Path
 
 import yaml
 
-from tests.apiserver.operator.scrape import free_port
 from tests.bench.operator_process import OperatorProcess
 from tests.bench.scale.bursts import PODS, burst
 from tests.bench.scale.objects import job, post_job
 from tests.bench.scale.world import ROOT, World, delete_jobs, make_namespace
+from tests.ports import free_port
 
 SLOW_NAMESPACE, SLOW_SECONDS, SLOW_PODS = "slow", 5.0, 200
 REPEATS = 3

@@ -20,7 +20,7 @@ from peft_fsdp_api.trainer_config import TrainerConfig
 from peft_fsdp_trainer.errors import TrainerError
 from peft_fsdp_trainer.report import Reporter
 from peft_fsdp_trainer.stop import StopRequest
-from tests.trainer.launcher.conftest import free_port
+from tests.ports import free_port
 
 TIMEOUT = 240
 

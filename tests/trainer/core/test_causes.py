@@ -18,6 +18,7 @@ from peft_fsdp_trainer.failure import LOADING_HINT
 from peft_fsdp_trainer.write_access import READ_ONLY_HINT
 from tests.bench.attempts import RANK_FROM_SCRATCH, Attempt
 from tests.bench.tiny_job import make_tiny_job
+from tests.ports import free_port
 from tests.trainer.core.conftest import Run
 from tests.trainer.core.hub_stand_in import commits, hub_stand_in, on_the_hub
 from tests.trainer.core.model_hub import REPOSITORY, model_hub
@@ -28,7 +29,6 @@ from tests.trainer.core.provoked import (
     use_up_a_gpu_while_loading,
     wait_seconds_in_collectives,
 )
-from tests.trainer.launcher.conftest import free_port
 from tests.trainer.small_disk import read_only_disk
 
 ENDLESS: Final = {"training": {"maxSteps": 100000}, "checkpoint": {"every": {"steps": 100000}}}

@@ -1,13 +1,13 @@
 """A Hub base is downloaded by one rank of a node, and every rank finds it: real ranks, the real client, loopback."""
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
 from tests.trainer.core.model_hub import COMMIT, REPOSITORY, model_hub
 
 FETCH = """
@@ -34,11 +34,8 @@ pytestmark = pytest.mark.slow
 
 def _fetch(place: Path, address: str, source: str) -> list[subprocess.CompletedProcess[str]]:
     """Two ranks of one node; what they printed."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     common = {**os.environ, "HF_ENDPOINT": address, "HF_HOME": str(place / "home"), "HF_HUB_OFFLINE": "0",
-              "HF_HUB_DISABLE_XET": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2",
+              "HF_HUB_DISABLE_XET": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2",
               "LOCAL_WORLD_SIZE": "2"}  # fmt: skip
     command = [sys.executable, "-W", "ignore", "-c", FETCH, str(place), source]
     ranks = [
@@ -76,9 +73,7 @@ def test_missing_access_is_no_error_of_the_program(base_model, tmp_path, refusal
 
 
 def test_a_hub_that_does_not_answer_may_answer_the_next_attempt(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+    address = f"http://127.0.0.1:{free_port()}"
     said = [rank.stderr for rank in _fetch(tmp_path, address, REPOSITORY)]
     assert any("ApplicationError: the Hub cannot be reached for model me/base" in text for text in said), said
 

@@ -2,9 +2,7 @@
 
 import contextlib
 import json
-import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +18,7 @@ from peft_fsdp_api.job import parse_job
 from peft_fsdp_api.names import API_VERSION, KIND
 from peft_fsdp_api.outcome import Outcome, parse_outcome
 from peft_fsdp_api.trainer_config import TrainerConfig, TrainerPaths, trainer_config
+from tests.ports import free_port
 
 DRIVER = Path(__file__).parent / "drive.py"
 BEGINNING = """
@@ -32,14 +31,6 @@ from peft_fsdp_api.progress import Stage, TrainingProgress
 from peft_fsdp_trainer.report import Reporter
 reporter = Reporter(rank, run_dir)
 """
-
-
-def free_port() -> int:
-    """A free port below the range from which the kernel takes ports for connections of other processes."""
-    while True:
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", random.randrange(20000, 30000)))
-            return int(probe.getsockname()[1])
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:

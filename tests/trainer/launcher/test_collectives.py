@@ -6,8 +6,9 @@ import pytest
 
 from peft_fsdp_api.outcome import Outcome
 from peft_fsdp_api.reasons import Reason
+from tests.ports import free_port
 
-from .conftest import REPORTER, Launcher, free_port
+from .conftest import REPORTER, Launcher
 
 pytestmark = pytest.mark.slow
 

@@ -12,8 +12,9 @@ import pytest
 from peft_fsdp_api import names
 from peft_fsdp_api.outcome import Outcome, parse_outcome
 from peft_fsdp_api.reasons import Reason, exit_code
+from tests.ports import free_port
 
-from .conftest import free_port, make_config, wait_until
+from .conftest import make_config, wait_until
 
 ENVIRONMENT = {
     "MASTER_ADDR": "127.0.0.1",

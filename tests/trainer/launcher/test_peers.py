@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from peft_fsdp_api.reasons import Reason
+from tests.ports import free_port
 
-from .conftest import DRIVER, REPORTER, Launcher, free_port, write_settings
+from .conftest import DRIVER, REPORTER, Launcher, write_settings
 
 # Deaf to the network: no lost connection tells these ranks anything.
 DEAF = """

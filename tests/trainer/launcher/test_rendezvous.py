@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable
 
 from peft_fsdp_api.reasons import Reason
+from tests.ports import free_port
 
-from .conftest import Launcher, free_port, wait_until
+from .conftest import Launcher, wait_until
 
 Start = Callable[..., Launcher]
 

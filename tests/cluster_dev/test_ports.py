@@ -1,0 +1,40 @@
+"""Ports: those of an instance, and those that tests give out."""
+
+import subprocess
+import sys
+
+import pytest
+
+from dev.cluster import ports
+from tests.ports import free_port
+
+OF_ANOTHER_PROCESS = """
+from dev.cluster import ports
+ports._CANDIDATES = {given}
+from tests.ports import free_port
+print(free_port())
+"""
+
+
+def test_the_ports_of_an_instance_are_distinct_and_no_node_ports():
+    chosen = ports.choose_ports([str(index) for index in range(50)])
+    assert len(set(chosen.values())) == 50
+    assert all(20000 <= port < 30000 for port in chosen.values())
+
+
+def test_no_port_is_taken_from_those_of_outgoing_connections(monkeypatch, tmp_path):
+    monkeypatch.setattr(ports, "_EPHEMERAL", tmp_path / "range")
+    (tmp_path / "range").write_text("20010\t60999\n")
+    assert sorted(ports.candidate_ports()) == list(range(20000, 20010))
+
+
+def test_a_port_is_given_out_once_to_all_processes_of_a_run(monkeypatch):
+    one, two = free_port(), ports.choose_ports(["two"])["two"]
+    given = sorted([one, two])
+    said = subprocess.run(
+        [sys.executable, "-c", OF_ANOTHER_PROCESS.format(given=given)], capture_output=True, text=True, check=True
+    ).stdout
+    assert int(said) == two
+    monkeypatch.setattr(ports, "_CANDIDATES", [one])
+    with pytest.raises(RuntimeError, match="no free TCP port"):
+        free_port()
