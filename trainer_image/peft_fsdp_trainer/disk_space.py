@@ -1,6 +1,6 @@
 """Says which volume is full. Libraries write in many ways and word it in as many, some without the system's error.
 
-Used where the trainer writes much: data cache, checkpoints, the exported adapter.
+Used where the trainer writes much: downloads, data cache, checkpoints, the exported adapter.
 """
 
 import contextlib
@@ -29,11 +29,16 @@ def naming_full_disk(folder: Path, what: str) -> Iterator[None]:
         raise
     except BaseException as error:
         usage = shutil.disk_usage(_existing(folder))
-        if usage.free > NOTHING_LEFT and classify(error, Stage.SAVE) is not Reason.DISK_FULL:
+        if usage.free > NOTHING_LEFT and not tells_of_full_disk(error):
             raise
         raise DiskFull(
             f"the volume of {folder} has no room for {what}: {usage.free / MIB:.0f} of {usage.total / MIB:.0f} MiB free"
         ) from error
+
+
+def tells_of_full_disk(error: BaseException) -> bool:
+    """Whether it says so, or was raised from something that does."""
+    return classify(error, Stage.SAVE) is Reason.DISK_FULL
 
 
 def _existing(folder: Path) -> Path:

@@ -64,6 +64,12 @@ class Ranks:
         """Wait until every rank is here."""
         self.sum([0.0])
 
+    def gather(self, answer: T) -> list[T]:
+        """The answer of every rank, by rank."""
+        answers: list[Any] = [None] * self.world_size
+        dist.all_gather_object(answers, answer)
+        return answers
+
     def decide(self, question: Callable[[], T], group: dist.ProcessGroup | None = None) -> T:
         """The answer of rank 0, on every rank. A TrainerError that rank 0 raises is raised everywhere.
 

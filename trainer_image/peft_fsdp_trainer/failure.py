@@ -36,7 +36,8 @@ LOADING_HINT: Final = (
     "The base itself does not fit: use quantization (nf4), fsdp.sharding full, fsdp.cpuOffload, or more GPUs; the size "
     "of a batch changes nothing."
 )
-_DISK_FULL: Final = re.compile(r"No space left on device|Disk quota exceeded")
+# The last is of the datasets library, which looks before it downloads.
+_DISK_FULL: Final = re.compile(r"No space left on device|Disk quota exceeded|Not enough disk space")
 # gloo says "Timed out waiting 1800000ms for recv operation to complete"; NCCL's watchdog, before it aborts the
 # process, "Watchdog caught collective operation timeout".
 _TIMEOUT: Final = re.compile(

@@ -27,6 +27,7 @@ from transformers import AutoTokenizer
 from peft_fsdp_api.progress import Stage
 from peft_fsdp_api.spec import ModelSpec
 
+from .disk_space import naming_full_disk
 from .distributed import Ranks
 from .errors import ModelNotAvailable, TrainerError
 from .hub_answer import NO_ACCESS_HINT, UNREACHABLE_HINT, denies_access
@@ -56,6 +57,7 @@ def fetch_model(spec: ModelSpec, cache: Path, ranks: Ranks, reporter: Reporter) 
 
     Raises:
         ModelNotAvailable: the path, the Hub id or the revision does not exist, or access to it is not granted.
+        DiskFull: the cache has no room for it.
         TrainerError: the Hub did not answer.
     """
     if spec.source.startswith("/"):
@@ -89,7 +91,8 @@ def _start_download(spec: ModelSpec, cache: Path, reporter: Reporter) -> Future[
 
     def download() -> Path:
         cache.mkdir(parents=True, exist_ok=True)
-        with one_at_a_time(cache / LOCK, reporter.heartbeat), _hub_errors(spec):
+        full = naming_full_disk(cache, f"model {spec.source}")
+        with full, one_at_a_time(cache / LOCK, reporter.heartbeat), _hub_errors(spec):
             return _snapshot(spec, spec.revision, tqdm_class=_progress_bar(reporter))
 
     thread = ThreadPoolExecutor(1, thread_name_prefix="model-download")
@@ -120,19 +123,26 @@ def _wait_together(download: Future[Path] | None, ranks: Ranks, reporter: Report
 def _agreed_commit(spec: ModelSpec, download: Future[Path] | None, ranks: Ranks) -> str:
     """The commit that every node has. Raises on every rank what any download raised."""
     error = download.exception() if download else None
-    failures = ranks.sum([error is not None])[0]
-    commit = ranks.decide(lambda: download.result().name if download else "")
+    answers = ranks.gather(_answer(spec, error) if error else download.result().name if download else None)
     if error is not None:
         raise error
-    if failures:
-        raise TrainerError(f"model {spec.source} could not be downloaded on another node")
-    others = ranks.sum([download is not None and download.result().name != commit])[0]
-    if others:
+    for answer in answers:
+        if isinstance(answer, TrainerError):
+            raise answer
+    commits = {answer for answer in answers if isinstance(answer, str)}
+    if len(commits) > 1:
         raise ModelNotAvailable(
             f"model {spec.source} changed while it was downloaded: the nodes have different commits",
             hint="Give model.revision.",
         )
-    return commit
+    return commits.pop()
+
+
+def _answer(spec: ModelSpec, error: BaseException) -> TrainerError:
+    """What the other ranks are told of a failed download."""
+    if isinstance(error, TrainerError):
+        return error
+    return TrainerError(f"model {spec.source} could not be downloaded: {type(error).__name__}: {error}")
 
 
 @contextlib.contextmanager

@@ -10,7 +10,9 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from peft_fsdp_api.reasons import Reason
 from peft_fsdp_trainer.data import Cursor, Stretch
-from peft_fsdp_trainer.errors import DatasetInvalid, TrainerError
+from peft_fsdp_trainer.disk_space import naming_full_disk
+from peft_fsdp_trainer.errors import DatasetInvalid, DiskFull, TrainerError
+from tests.trainer.small_disk import small_disk
 
 TEXTS = [{"text": f"text {number}"} for number in range(10)]
 
@@ -71,6 +73,15 @@ def test_only_trouble_that_may_pass_is_tried_again(prepared, monkeypatch, troubl
         prepared("owner/name")
     assert (ended.value.reason, "owner/name" in ended.value.message) == (reason, True)
     assert ended.value.hint
+
+
+def test_a_disk_without_room_for_the_librarys_cache_is_no_invalid_dataset(write_rows, tmp_path, monkeypatch, prepared):
+    write_rows(*TEXTS * 1000, name="owner/name/train.jsonl")
+    monkeypatch.chdir(tmp_path)
+    with small_disk(tmp_path / "disk", "64k") as disk:
+        monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(disk))
+        with pytest.raises(DiskFull, match=f"the volume of {disk} has no room"), naming_full_disk(disk, "the data"):
+            prepared("owner/name")
 
 
 def test_the_same_dataset_is_prepared_once(hub, prepared):

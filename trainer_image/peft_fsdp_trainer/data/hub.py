@@ -17,6 +17,7 @@ from huggingface_hub import is_offline_mode
 
 from peft_fsdp_api.spec import DatasetSpec
 
+from ..disk_space import tells_of_full_disk
 from ..errors import DatasetInvalid, TrainerError
 from ..hub_answer import NO_ACCESS_HINT, UNREACHABLE_HINT, answer_behind, denies_access
 from .local import split_of_dataset
@@ -90,7 +91,7 @@ def _load(spec: DatasetSpec, wanted: str) -> Any:
 
 
 def _asked(spec: DatasetSpec, question: Callable[[Any], T]) -> T:
-    """What the datasets library answers.
+    """What the datasets library answers. That the disk is full comes out as it was met.
 
     Raises:
         DatasetInvalid: the dataset, or what the job wants of it, does not exist or may not be read.
@@ -107,6 +108,8 @@ def _asked(spec: DatasetSpec, question: Callable[[Any], T]) -> T:
             hint="Check dataset.source and dataset.revision; a private or gated dataset needs hub.tokenSecret.",
         ) from error
     except (ValueError, DatasetsError) as error:  # an unknown split or configuration; the message lists what exists
+        if tells_of_full_disk(error):
+            raise
         raise DatasetInvalid(
             f"dataset {spec.source}: {error}", hint="Correct dataset.name, dataset.trainSplit or dataset.evalSplit."
         ) from error
