@@ -142,6 +142,11 @@ class FlatSharding:
             return contextlib.nullcontext()
         return cast("FullyShardedDataParallel", model).no_sync()
 
+    def forget(self, model: nn.Module) -> None:
+        """Cut a cycle that Python cannot see: a flat parameter names its modules, whose weights are views of it."""
+        for flat in model.parameters():
+            vars(flat).clear()
+
     def _wrap_trained(self, root: nn.Module, reshard: bool, repeated: set[nn.Module]) -> None:
         """Give each trained tensor below `root`, outside of what is wrapped already, a unit of its own.
 

@@ -73,6 +73,9 @@ class FullyShard:
         cast("FSDPModule", model).set_requires_gradient_sync(last)
         return contextlib.nullcontext()
 
+    def forget(self, model: nn.Module) -> None:
+        """Nothing holds it but Python objects, whose cycles are found."""
+
     def _shard(self, module: nn.Module, reshard: bool | None = None) -> nn.Module:
         """Shard what is not sharded yet below a module. None keeps the root gathered between forward and backward."""
         fully_shard(

@@ -55,6 +55,9 @@ class Sharding(Protocol):
     def accumulating(self, model: nn.Module, last: bool) -> contextlib.AbstractContextManager[None]:
         """Surrounds forward and backward of one batch of a step; only after the `last` are gradients exchanged."""
 
+    def forget(self, model: nn.Module) -> None:
+        """Let go of the model, so that it is freed once nothing else points to it. It cannot be used any more."""
+
 
 def plan_sharding(spec: FsdpSpec, precision: Precision, ranks: Ranks, compile_layers: bool) -> Sharding:
     """The mesh and the policies of a run.

@@ -119,13 +119,11 @@ def _train_adapter(config: TrainerConfig, output: Output, ranks: Ranks, reporter
         trackers.close()
         export = Export(skeleton, trained, tokenizer, data.chat_template, base, config, output, facts)
         export_adapter(export, ranks, reporter)
+    sharding.forget(model)
 
 
 def _forget_the_training(ranks: Ranks) -> None:
-    """Free model and optimizer: nothing points to them any more but they to each other, and they were frozen.
-
-    FSDP1's flat parameters stay: torch holds them outside of Python, whose collector sees no cycle.
-    """
+    """Free model and optimizer: nothing points to them any more but they to each other, and they were frozen."""
     gc.unfreeze()
     gc.collect()
     if ranks.device.type == "cuda":
