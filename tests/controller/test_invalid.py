@@ -22,14 +22,15 @@ def report(then, *pods, suspend=False):
 @pytest.mark.parametrize(("phase", "reason"), [(Phase.SUCCEEDED, "Succeeded"), (Phase.FAILED, "OutOfMemory")])
 def test_a_rule_that_came_later_changes_nothing_about_a_job_that_has_ended(phase, reason, suspend):
     before = with_conditions(Decision(status(phase), reason, "as it ended"), [], NOW)
-    reported = report(before, running(0), suspend=suspend)
+    pods = running(0), running(1, deleted_at=at(0))
+    reported = report(before, *pods, suspend=suspend)
     after = with_conditions(reported, before.conditions, NOW)
     assert after.observed_generation == 2
     same = {"observed_generation", "conditions"}
     assert after.model_dump(exclude=same) == before.model_dump(exclude=same)
     facts = [(one.type, one.status, one.reason, one.message) for one in after.conditions]
     assert facts == [(one.type, one.status, one.reason, one.message) for one in before.conditions]
-    assert (reported.notice, reported.delete) == (None, ())
+    assert (reported.notice, reported.delete) == (None, pods[:1])
 
 
 @pytest.mark.parametrize("phase", [None, Phase.STARTING, Phase.RUNNING, Phase.RESTARTING])

@@ -24,11 +24,12 @@ def report_invalid(
     now: datetime,
 ) -> Decision:
     """Say so and touch nothing, but stop the pods where that is asked for. Not a latch: a corrected spec goes on. A job
-    that has ended stays as it is: no rule that came later makes it fail."""
+    that has ended stays as it is, no rule that came later makes it fail; what still runs of it is stopped."""
     told = "; ".join(str(problem) for problem in problems)
     known = changed(status, observed_generation=generation, phase=status.phase or Phase.PENDING)
     if status.has_ended:
-        return Decision(known, str(status.phase), f"the job has ended: {status.phase}")
+        left = tuple(pod for pod in pods if not pod.is_stopping and pod.holds_resources)
+        return Decision(known, str(status.phase), f"the job has ended: {status.phase}", delete=left)
     if suspend:
         return _suspend(known, told, pods, now)
     notice = Notice("Warning", Reason.SPEC_INVALID, told)
