@@ -165,8 +165,8 @@ class JobSpec(ApiModel):
             field="training.maxSteps",
         ),
         Rule(
-            cel="!{dataset.streaming} || (has(self.checkpoint) && has(self.checkpoint.every) && "
-            "!has(self.checkpoint.every.epochs))",
+            cel="!{dataset.streaming} || !has(self.checkpoint) || !has(self.checkpoint.every) || "
+            "!has(self.checkpoint.every.epochs)",
             holds=lambda spec: not spec.dataset.streaming or spec.checkpoint.every.epochs is None,
             message="dataset.streaming is {dataset.streaming}, so the end of an epoch is no time for a checkpoint; "
             "set checkpoint.every to steps or minutes, or turn streaming off",

@@ -48,6 +48,7 @@ class Reason(StrEnum):
     NODE_LOST = "NodeLost"
     POD_DELETED = "PodDeleted"
     DISRUPTED = "Disrupted"
+    EVICTED = "Evicted"
     KUBELET_REJECTED = "KubeletRejected"
     GANG_INCOMPLETE = "GangIncomplete"
     START_DEADLINE_EXCEEDED = "StartDeadlineExceeded"
@@ -149,6 +150,12 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
     Reason.POD_DELETED: ReasonFacts(None, Budget.INFRASTRUCTURE, "Somebody or something deleted the pod."),
     Reason.DISRUPTED: ReasonFacts(
         None, Budget.PREEMPTION, "The cluster took the pod away (preemption, eviction, drain)."
+    ),
+    Reason.EVICTED: ReasonFacts(
+        None,
+        Budget.INFRASTRUCTURE,
+        "The node ran short of what the message names: ask for memory or ephemeral-storage in workers.resources, put "
+        "downloads on cache.claim, or make room on the node.",
     ),
     Reason.KUBELET_REJECTED: ReasonFacts(
         None, Budget.INFRASTRUCTURE, "The node refused the pod or could not start its container; the message says why."

@@ -10,6 +10,9 @@ from tests.controller.builders import NOW, at, ended, failed, pod, running
 R = Reason
 PREEMPTED = Words("PreemptionByScheduler", "made room for another pod")
 NODE_GONE = Words("DeletionByPodGC", "node is gone")
+LOW_ON_DISK = Words("Evicted", "The node was low on resource: ephemeral-storage. Threshold quantity: 2Gi")
+HAD_PRESSURE = Words("Evicted", "The node had condition: [DiskPressure]. ")
+OVER_ITS_LIMIT = Words("Evicted", "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi. ")
 
 
 def cause(*pods, missing=None):
@@ -27,6 +30,9 @@ def cause(*pods, missing=None):
         ([failed(0, R.APPLICATION_ERROR, 1), running(1, disruption=PREEMPTED)], R.DISRUPTED, 1),
         ([running(0, disruption=PREEMPTED), running(1, disruption=NODE_GONE)], R.NODE_LOST, 1),
         ([pod(0, phase="Failed", failure=Words("UnexpectedAdmissionError", "no"))], R.KUBELET_REJECTED, 0),
+        ([failed(0, R.PREEMPTED, 3, failure=LOW_ON_DISK), failed(1, R.LOST_PEER, 2)], R.EVICTED, 0),
+        ([pod(0, phase="Failed", failure=HAD_PRESSURE), failed(1, R.LOST_PEER, 2)], R.EVICTED, 0),
+        ([ended(0, 137, failure=OVER_ITS_LIMIT), failed(1, R.LOST_PEER, 2)], R.DISK_FULL, 0),
         ([running(0, deleted_at=at(120)), failed(1, R.LOST_PEER, 2)], R.POD_DELETED, 0),
         ([failed(0, R.PREEMPTED, 2, deleted_at=at(120)), failed(1, R.PREEMPTED, 1)], R.POD_DELETED, 0),
         ([ended(0, 143), failed(1, R.LOST_PEER, 5)], R.LOST_PEER, 1),

@@ -122,7 +122,8 @@ def _own_device(device_type: str, local_rank: int) -> torch.device:
     if local_rank >= visible:
         raise Unsupported(
             f"local rank {local_rank} needs a GPU of its own, but this process sees {visible}",
-            hint="Check workers.gpusPerNode, the GPU driver of the node and the device plugin.",
+            hint="Check workers.gpusPerNode, the GPU driver of the node, the device plugin, and whether GPUs need "
+            "workers.runtimeClassName here.",
         )
     device = torch.device("cuda", local_rank)
     torch.cuda.set_device(device)

@@ -91,7 +91,7 @@ class EvaluationSpec(ApiModel):
 class CheckpointSpec(ApiModel):
     """When the state of the run is saved, and how many saves are kept."""
 
-    every: Every = Every(epochs=1)
-    """Interval between two checkpoints; `{epochs: 1}` by default."""
+    every: Every = Every(minutes=30)
+    """Interval between two checkpoints; `{minutes: 30}` by default: what a lost node costs at most."""
     keep: Annotated[int, Field(ge=1, le=1000)] = 2
     """Newest checkpoints that stay on the volume."""

@@ -60,6 +60,8 @@ class WorkersSpec(ApiModel):
     required, and without effect for one node; absent means no such preference."""
     priority_class_name: ObjectName | None = None
     """PriorityClass of the pods; absent means the cluster's default."""
+    runtime_class_name: ObjectName | None = None
+    """RuntimeClass of the pods, such as nvidia where GPUs need one; absent means the nodes' default runtime."""
     service_account_name: ObjectName | None = None
     """ServiceAccount of the pods; its token is not mounted. Absent means the namespace's default."""
     env: Annotated[list[EnvVar], Field(max_length=256), Keyed("name")] = []

@@ -4,6 +4,7 @@ A gang fails as one: one rank's error makes all others fail a moment later with 
 needs is the first one. Called by `rules`.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -54,6 +55,14 @@ NEVER_STARTED: Final = "StartError"
 word too."""
 LACKS_PROGRAM: Final = "exec: "
 """It stands in the runtime's words where the image lacks the program, which no other node will find either."""
+EVICTED: Final = "Evicted"
+"""What a kubelet says of a pod that it took off its node; a drain and a preemption have other words."""
+OWN_LIMIT: Final = re.compile(r"\bexceed(s|ed) (the|its) ")
+"""It stands in the kubelet's words where the pod had more on the disk than it may, however much room the node has."""
+OWN_LIMIT_HINT: Final = (
+    "Put downloads and tokenized data on cache.claim, or raise ephemeral-storage in workers.resources.limits (a "
+    "LimitRange of the namespace may set it)."
+)
 KERNEL_OOM: Final = "OOMKilled"
 KERNEL_OOM_HINT: Final = (
     "Raise workers.resources.limits.memory (it includes /dev/shm), or lower training.batchSize and dataset.maxLength."
@@ -114,6 +123,8 @@ def _judgements(pod: PodSeen, nodes: Nodes, now: datetime) -> Iterator[Candidate
     end = pod.trainer_end
     if pod.node is not None and pod.node in nodes.lost and not pod.has_ended:
         yield _candidate(Weight.NODE_LOST, pod, Reason.NODE_LOST, nodes.lost[pod.node], now, None)
+    if pod.phase == "Failed" and pod.failure is not None and pod.failure.reason == EVICTED:
+        yield _evicted(pod, pod.failure.message, now)
     if pod.disruption is not None:
         lost = _is_node_loss(pod.disruption.reason, pod, nodes)
         reason, weight = (Reason.NODE_LOST, Weight.NODE_LOST) if lost else (Reason.DISRUPTED, Weight.DISRUPTED)
@@ -141,14 +152,23 @@ def _is_node_loss(word: str, pod: PodSeen, nodes: Nodes) -> bool:
     return word == "DeletionByPodGC"
 
 
+def _evicted(pod: PodSeen, message: str, now: datetime) -> Candidate:
+    """The container's own end tells nothing: it has two seconds to leave, and often says that it was asked to."""
+    if not OWN_LIMIT.search(message):
+        return _candidate(Weight.DISRUPTED, pod, Reason.EVICTED, message, now, pod.trainer_end)
+    return _hinted(_candidate(Weight.REJECTED, pod, Reason.DISK_FULL, message, now, pod.trainer_end), OWN_LIMIT_HINT)
+
+
+def _hinted(candidate: Candidate, hint: str) -> Candidate:
+    failure = candidate.failure.model_copy(update={"hint": hint})
+    return Candidate(candidate.weight, candidate.time, failure)
+
+
 def _exited(pod: PodSeen, end: ContainerEnd, now: datetime) -> Candidate:
     outcome = parse_outcome(end.message)
     if end.reason == KERNEL_OOM:
         said = "the kernel killed the container: it used more memory than its limit"
-        candidate = _candidate(Weight.OUT_OF_MEMORY, pod, Reason.OUT_OF_MEMORY, said, now, end)
-        return Candidate(
-            candidate.weight, candidate.time, candidate.failure.model_copy(update={"hint": KERNEL_OOM_HINT})
-        )
+        return _hinted(_candidate(Weight.OUT_OF_MEMORY, pod, Reason.OUT_OF_MEMORY, said, now, end), KERNEL_OOM_HINT)
     if outcome is not None and outcome.reason is not Reason.SUCCEEDED:
         return _told(pod, end, outcome, now)
     if _was_told_to_stop(pod, end):

@@ -11,8 +11,14 @@ from .identity import job_labels, owner_reference
 from .placement import render_affinity, render_tolerations
 from .volumes import render_mounts, render_volumes
 
-# A mesh's proxy would stand between the ranks and outlive the trainer.
-MESH_OFF: Final = {"sidecar.istio.io/inject": "false", "linkerd.io/inject": "disabled"}
+DEFAULT_ANNOTATIONS: Final = {
+    # A mesh's proxy would stand between the ranks and outlive the trainer.
+    "sidecar.istio.io/inject": "false",
+    "linkerd.io/inject": "disabled",
+    # An autoscaler that moves a pod to save a node restarts the whole gang.
+    "karpenter.sh/do-not-disrupt": "true",
+    "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+}
 
 
 def render_pods(
@@ -49,7 +55,7 @@ def _metadata(job: PeftFsdpJob, attempt: int, worker: int) -> dict[str, Any]:
         "name": pod_name(job, attempt, worker),
         "namespace": job.metadata.namespace,
         "labels": {**extra.labels, **job_labels(job), **numbers},
-        "annotations": {**MESH_OFF, **extra.annotations},
+        "annotations": {**DEFAULT_ANNOTATIONS, **extra.annotations},
         "ownerReferences": [owner_reference(job)],
     }
 
@@ -60,6 +66,7 @@ def _pod_spec(job: PeftFsdpJob, avoided_nodes: Sequence[str]) -> dict[str, Any]:
         "affinity": render_affinity(job, avoided_nodes),
         "nodeSelector": workers.node_selector,
         "priorityClassName": workers.priority_class_name,
+        "runtimeClassName": workers.runtime_class_name,
         "serviceAccountName": workers.service_account_name,
         "imagePullSecrets": [secret.to_wire() for secret in workers.image_pull_secrets],
         "tolerations": render_tolerations(job),

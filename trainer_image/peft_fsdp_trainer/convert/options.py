@@ -8,7 +8,7 @@ DEFAULT_CLAIM: Final = "models"
 DEFAULT_TOKEN_SECRET: Final = "hf-token"
 CPUS_PER_GPU: Final = 4
 GIB_PER_GPU: Final = 32
-GIB_PER_GPU_OFFLOADED: Final = 64
+GIB_PER_GPU_OFFLOADED: Final = 40
 """Room for the shards that offloading keeps in host memory."""
 
 OPTION_OF: Final[Mapping[str, str]] = {
