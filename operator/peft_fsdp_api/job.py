@@ -140,18 +140,6 @@ class JobSpec(ApiModel):
             field="quantization.storageDtype",
         ),
         Rule(
-            cel="!has(self.quantization) || {training.precision} != 'float16' || "
-            "{quantization.storageDtype} == 'float32'",
-            holds=lambda spec: (
-                spec.quantization is None
-                or spec.training.precision != "float16"
-                or spec.quantization.storage_dtype == "float32"
-            ),
-            message='training.precision is "float16", which needs quantization.storageDtype float32, '
-            'but it is "{quantization.storageDtype}"; set it to float32, or use precision bfloat16',
-            field="quantization.storageDtype",
-        ),
-        Rule(
             cel="!has(self.evaluation) || has(self.dataset.evalSplit)",
             holds=lambda spec: spec.evaluation is None or spec.dataset.eval_split is not None,
             message="evaluation needs data to evaluate on; set dataset.evalSplit or remove evaluation",

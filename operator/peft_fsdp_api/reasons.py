@@ -144,7 +144,7 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
     Reason.QUANTIZATION_SELF_CHECK: ReasonFacts(
         77,
         Budget.NONE,
-        "Set quantization.storageDtype to float32, leave quantization out, or use another trainer image; report it.",
+        "Use fsdp.version 2, leave quantization out, or use another trainer image; report it.",
     ),
     Reason.NODE_LOST: ReasonFacts(None, Budget.INFRASTRUCTURE, "The node is gone, unreachable, or was restarted."),
     Reason.POD_DELETED: ReasonFacts(None, Budget.INFRASTRUCTURE, "Somebody or something deleted the pod."),

@@ -109,7 +109,7 @@ def load_rank(model: str, nested: bool | None, digest: bool = True) -> dict[str,
         config = read_model_config(folder, spec)
         skeleton = build_skeleton(config, spec, LoraSpec(rank=8), torch.bfloat16, "sdpa")
         quantization = None if nested is None else QuantizationSpec(scheme="nf4", double_quant=nested)
-        plan = plan_sharding(FsdpSpec(), Precision(torch.bfloat16, fsdp_casts=True), ranks, compile_layers=False)
+        plan = plan_sharding(FsdpSpec(), Precision(torch.bfloat16), ranks, compile_layers=False)
         loader = Loader(skeleton, find_weights(folder), ranks.device, quantization, 7)
         loader.load(plan.shard_layer, lambda done, total: None)
         root = LanguageModelLoss(skeleton)

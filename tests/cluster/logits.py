@@ -48,7 +48,7 @@ def _write_logits(base: Path, checkpoint: Path, spec: dict[str, Any], tokens: li
         read_model_config(base, model), model, LoraSpec.model_validate(spec["lora"]), torch.bfloat16, "sdpa"
     )
     quantization = QuantizationSpec.model_validate(spec["quantization"]) if "quantization" in spec else None
-    sharding = plan_sharding(FsdpSpec(), Precision(torch.bfloat16, fsdp_casts=True), ranks, compile_layers=False)
+    sharding = plan_sharding(FsdpSpec(), Precision(torch.bfloat16), ranks, compile_layers=False)
     loader = Loader(skeleton, find_weights(base), ranks.device, quantization, 0)
     loader.load(sharding.shard_layer, lambda done, total: None)
     sharding.shard_root(skeleton, skeleton.peft)

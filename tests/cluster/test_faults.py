@@ -65,6 +65,18 @@ def test_memory_over_the_limit_is_named_and_not_retried(runs: Runs) -> None:
     assert "workers.resources.limits.memory" in failure["hint"]
 
 
+def test_a_pod_over_its_limit_on_the_nodes_disk_is_told_in_the_kubelets_words(runs: Runs) -> None:
+    """The kubelet gives it two seconds, in which the launcher says that it was asked to stop, or not even that."""
+    limits = {"resources": {"limits": {"ephemeral-storage": "64Ki"}}}
+    seldom = {"every": {"steps": 1000}}
+    job = demo_job("spacious", steps=1000, workers=limits, restart={"application": {"limit": 0}}, checkpoint=seldom)
+    failed = runs.wait_for_phase(runs.apply(job), "Failed")
+    failure = failed["lastFailure"]
+    assert (failure["reason"], failed["attempt"]) == ("DiskFull", 1)
+    assert "exceeds the total limit of containers 64Ki" in failure["message"]
+    assert "cache.claim" in failure["hint"]
+
+
 def test_a_rank_that_hangs_is_reported_until_it_goes_on(runs: Runs) -> None:
     # No saves: a stage of its own, which may take half an hour, and which the signal could hit.
     seldom = {"every": {"steps": 1000}}

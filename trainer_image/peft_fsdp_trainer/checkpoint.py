@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import torch
 from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.filesystem import FileSystemWriter
 from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
@@ -162,7 +163,10 @@ class Checkpoints:
                 write_cursor(folder, self._ranks.rank, snapshot.cursor)
             if self._ranks.is_first:
                 write_adapter(folder / ADAPTER_FOLDER, snapshot.adapter, snapshot.skeleton, self._base)
-            save(snapshot.tensors, checkpoint_id=folder / STATE_FOLDER, process_group=background)
+            # Nothing is copied ahead: the tensors are here already, and torch would look for a stream of this thread's
+            # device, which is the first GPU: a context of half a gigabyte there for every rank.
+            writer = FileSystemWriter(folder / STATE_FOLDER, per_thread_copy_ahead=0)
+            save(snapshot.tensors, storage_writer=writer, process_group=background)
             # torch completes the save on rank 0 only after every rank has come to it and has written its part.
             if not self._ranks.is_first:
                 return snapshot.facts

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final, cast
 
 import torch
+from bitsandbytes.nn import Linear4bit
 from peft.tuners.lora import LoraLayer
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh
@@ -29,6 +30,7 @@ from .activations import handle_activations
 from .errors import Unsupported
 from .model import Skeleton
 from .precision import ADAPTER_TYPE
+from .quantize import store_as
 from .trained import TrainedTensor
 
 WRAPPED: Final = "_fsdp_wrapped_module."
@@ -84,6 +86,10 @@ class FlatSharding:
 
     def shard_layer(self, layer: nn.Module) -> nn.Module:
         """Prepare one decoder layer that has its weights, and wrap it. Raises Unsupported."""
+        assert self.precision.param_dtype is not None
+        for module in layer.modules():
+            if isinstance(module, Linear4bit):
+                store_as(module, self.precision.param_dtype)
         handle_activations(layer, self.spec, self.device.type)
         # DoRA runs both factors twice: on the input and on a unit matrix.
         dora = [module for module in layer.modules() if isinstance(module, LoraLayer) and module.lora_magnitude_vector]

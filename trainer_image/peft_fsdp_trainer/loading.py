@@ -150,7 +150,7 @@ class Loader:
         linear = getattr(parent, child)
         stored = self._packed_name(name)
         if stored is not None:
-            weight = read_packed(self.weights, stored, self.quantization, self.device)
+            weight = read_packed(self.weights, stored, self.device)
         else:
             meta = linear.weight
             weight = pack(self._stored(f"{name}.weight", meta.shape), meta.dtype, self.quantization, self.device)

@@ -119,12 +119,13 @@ class Loop:
         """What to do between the batches of the step that begins now, which may take longer than the grace period:
         leave if asked to. The step is done again, so what is saved is the random state from before it."""
         if not self.stepper.sharding.reshards_within_step:
-            return _go_on
+            return self.reporter.heartbeat
         return partial(self._leave_if_asked, random_state(self.ranks.device))
 
     def _leave_if_asked(self, random: dict[str, torch.Tensor] | None = None) -> None:
         """Between two batches of a step or of an evaluation, which takes many times as long. `random` is the state to
         save in place of the one that there is."""
+        self.reporter.heartbeat()
         if self.ranks.sum([self.stop.requested])[0]:
             if random is not None:
                 set_random_state(random, self.ranks.device)

@@ -13,7 +13,7 @@ from bitsandbytes.functional import QuantState
 from peft_fsdp_api.spec import ModelSpec, QuantizationSpec
 
 from .errors import Unsupported
-from .quantize import Packed, as_storage
+from .quantize import Packed
 from .share import spread
 from .weights import WeightFiles
 
@@ -54,13 +54,10 @@ def is_state(weights: WeightFiles, name: str) -> bool:
     return any(owner != name and is_packed(weights, owner) for owner in owners)
 
 
-def read_packed(weights: WeightFiles, name: str, spec: QuantizationSpec, device: torch.device) -> Packed:
-    """A packed weight with its state, the packed bytes as numbers of the storage type."""
+def read_packed(weights: WeightFiles, name: str, device: torch.device) -> Packed:
+    """A packed weight with its state."""
     values = spread(weights.read(name).view(torch.uint8), torch.uint8, device)
-    itemsize = torch.finfo(getattr(torch, spec.storage_dtype)).bits // 8
-    if values.data_ptr() % itemsize:
-        values = values.clone()
-    return Packed(as_storage(values, spec), _state(weights, name, device))
+    return Packed(values.reshape(-1, 1), _state(weights, name, device))
 
 
 def read_dequantized(weights: WeightFiles, name: str) -> torch.Tensor:

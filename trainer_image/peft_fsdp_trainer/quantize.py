@@ -1,6 +1,7 @@
 """4-bit storage of frozen linear layers with bitsandbytes. Called by `loading` and `prequantized`, a weight at a time.
 
-The packed bits are stored as numbers of a float type, because FSDP shards float parameters only.
+The packed values are bytes, and FSDP2 shards them as such. As numbers of a float type they would be changed on GPUs,
+where torch copies bfloat16 by way of float32 and makes one of all NaN (pytorch#159333, bitsandbytes#1945).
 """
 
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ class Packed:
     """A weight in 4 bit."""
 
     data: torch.Tensor
-    """The packed values as a column of numbers of the storage type."""
+    """The packed values as a column of bytes, two numbers in each."""
     state: QuantState
     """How to read them."""
 
@@ -50,12 +51,7 @@ def pack(weight: torch.Tensor, dtype: torch.dtype, spec: QuantizationSpec, devic
         scales[start // BLOCK : start // BLOCK + absmax.numel()] = absmax
     values = share.gather(values)[: -(-flat.numel() // 2)]
     scales = share.gather(scales)[: share.length]
-    return Packed(as_storage(values, spec), _state(scales, weight.shape, dtype, spec))
-
-
-def as_storage(values: torch.Tensor, spec: QuantizationSpec) -> torch.Tensor:
-    """Packed bytes as a column of numbers of the storage type."""
-    return values.reshape(-1).view(TORCH_TYPES[spec.storage_dtype]).unsqueeze(1)
+    return Packed(values.unsqueeze(1), _state(scales, weight.shape, dtype, spec))
 
 
 def _state(scales: torch.Tensor, shape: torch.Size, dtype: torch.dtype, spec: QuantizationSpec) -> QuantState:
@@ -78,7 +74,6 @@ def _state(scales: torch.Tensor, shape: torch.Size, dtype: torch.dtype, spec: Qu
 
 def packed_linear(linear: nn.Linear, weight: Packed, spec: QuantizationSpec) -> nn.Linear:
     """A 4-bit linear layer with this weight; `linear` gives shape and (unquantized) bias."""
-    storage = TORCH_TYPES[spec.storage_dtype]
     with torch.device("meta"):
         packed = bnb.nn.Linear4bit(
             linear.in_features,
@@ -87,26 +82,37 @@ def packed_linear(linear: nn.Linear, weight: Packed, spec: QuantizationSpec) -> 
             compute_dtype=TORCH_TYPES[spec.compute_dtype],
             compress_statistics=spec.double_quant,
             quant_type=spec.scheme,
-            quant_storage=storage,
         )
     packed.bias = linear.bias
     # The CPU kernel for AVX512 repacks the weight in place at the first evaluation and takes FSDP's storage away.
     packed.support_avx512bf16_for_cpu = False
-    packed.weight = bnb.nn.Params4bit(
-        weight.data,
-        requires_grad=False,
-        quant_state=weight.state,
-        blocksize=weight.state.blocksize,
-        compress_statistics=spec.double_quant,
-        quant_type=spec.scheme,
-        quant_storage=storage,
-        module=packed,
-        bnb_quantized=True,
-    )
+    packed.weight = _parameter(weight, packed)
     # FSDP swaps the parameter object; only the quantization state that the module holds too survives that.
     packed.quant_state = weight.state
     result: nn.Linear = packed
     return result
+
+
+def store_as(linear: bnb.nn.Linear4bit, dtype: torch.dtype) -> None:
+    """Call the packed bytes numbers of a float type, for FSDP1, which flattens nothing else."""
+    data = linear.weight.detach().reshape(-1)
+    if data.data_ptr() % dtype.itemsize:
+        data = data.clone()
+    linear.weight = _parameter(Packed(data.view(dtype).unsqueeze(1), linear.quant_state), linear)
+
+
+def _parameter(weight: Packed, linear: bnb.nn.Linear4bit) -> bnb.nn.Params4bit:
+    return bnb.nn.Params4bit(
+        weight.data,
+        requires_grad=False,
+        quant_state=weight.state,
+        blocksize=weight.state.blocksize,
+        compress_statistics=weight.state.nested,
+        quant_type=weight.state.quant_type,
+        quant_storage=weight.data.dtype,
+        module=linear,
+        bnb_quantized=True,
+    )
 
 
 def dequantized(linear: nn.Module) -> torch.Tensor:

@@ -107,8 +107,10 @@ def describe_execution(
 ) -> Execution:
     """What was asked and what runs; the attention kernel is the one that was chosen."""
     fsdp, training = config.fsdp, config.training
-    base = f"{config.quantization.scheme} in {config.quantization.storage_dtype}" if config.quantization else None
-    caster = "FSDP" if precision.fsdp_casts else "autocast" if precision.autocasts else "nobody"
+    base = _name(precision.compute)
+    if config.quantization is not None:
+        numbers = f"{config.quantization.storage_dtype} numbers"
+        base = f"{config.quantization.scheme} sharded as {numbers if fsdp.version == 1 else 'bytes'}"
     on_host = [
         words for words, moved in (("parameters", fsdp.cpu_offload), ("activations", fsdp.activation_offload)) if moved
     ]
@@ -117,8 +119,8 @@ def describe_execution(
         kernels=("compile asked, each decoder layer's forward is compiled" if training.compile else "eager layers")
         + (", recomputed in the backward pass" if fsdp.activation_checkpointing else "")
         + "; loss in chunks",
-        precision=f"{training.precision} asked; base weights {base or _name(precision.compute)}, computed in "
-        f"{_name(precision.compute)}, adapters {_name(ADAPTER_TYPE)} cast by {caster}",
+        precision=f"{training.precision} asked; base weights {base}, computed in "
+        f"{_name(precision.compute)}, adapters {_name(ADAPTER_TYPE)} cast by FSDP",
         sharding=f"{fsdp.sharding} asked, {sharding.words} runs"
         + (f"; {' and '.join(on_host)} on the host" if on_host else ""),
     )

@@ -1,8 +1,8 @@
 """Packed weights must come out of sharding as they went in: tried on the first decoder layer of every run.
 
-Called by `train` between `loading` and `sharding`. 4-bit values that are stored as numbers of a float type do not
-survive a cast or a copy that treats them as numbers (bitsandbytes#1945); nothing else would notice, the loss would
-only be bad. So one layer is gathered over the run's own mesh and compared with what was packed.
+Called by `train` between `loading` and `sharding`. 4-bit values do not survive a cast or a copy that treats them as
+numbers (bitsandbytes#1945); nothing else would notice, the loss would only be bad. So one layer is gathered over the
+run's own mesh and compared with what was packed.
 """
 
 from collections.abc import Callable
@@ -61,7 +61,7 @@ class SelfCheck:
 
 def _packed(layer: nn.Module) -> Tensors:
     """Copies of the packed bytes of a layer that has its weights in full."""
-    return {name: linear.weight.detach().view(torch.uint8).clone() for name, linear in _linears(layer)}
+    return {name: linear.weight.detach().reshape(-1).view(torch.uint8).clone() for name, linear in _linears(layer)}
 
 
 def _outputs(layer: nn.Module) -> Tensors:

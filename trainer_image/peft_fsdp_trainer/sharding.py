@@ -65,15 +65,13 @@ def plan_sharding(spec: FsdpSpec, precision: Precision, ranks: Ranks, compile_la
     Raises:
         Unsupported: hybrid sharding with a number of ranks that the nodes do not share evenly.
     """
-    param_dtype = precision.compute if precision.fsdp_casts else None
-    reduce_dtype = torch.float32 if precision.fsdp_casts else None
     mesh = _mesh(spec, ranks, ranks.device.type)
     if spec.version == 1:
         return FlatSharding(
             mesh=mesh,
             storage_mesh=_mesh(spec, ranks, "cpu") if spec.cpu_offload else mesh,
             spec=spec,
-            precision=MixedPrecision(param_dtype=param_dtype, reduce_dtype=reduce_dtype, cast_forward_inputs=True),
+            precision=MixedPrecision(precision.compute, torch.float32, cast_forward_inputs=True),
             device=ranks.device,
         )
     offload: OffloadPolicy = OffloadPolicy()
@@ -82,7 +80,7 @@ def plan_sharding(spec: FsdpSpec, precision: Precision, ranks: Ranks, compile_la
     return FullyShard(
         mesh=mesh,
         spec=spec,
-        precision=MixedPrecisionPolicy(param_dtype=param_dtype, reduce_dtype=reduce_dtype),
+        precision=MixedPrecisionPolicy(precision.compute, torch.float32),
         offload=offload,
         compile=compile_layers,
     )

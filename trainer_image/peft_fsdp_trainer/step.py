@@ -4,7 +4,6 @@ The loss of a step is the mean over all its loss tokens, of all ranks and accumu
 global batch gives the same gradients however it is cut up.
 """
 
-import contextlib
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -91,14 +90,8 @@ class Stepper:
         labels = batch.inputs["labels"]
         assert isinstance(labels, torch.Tensor)
         positions, targets = learned_tokens(labels)
-        with self._autocast():
-            loss: torch.Tensor = self.model(inputs, _on(device, positions), _on(device, targets))
+        loss: torch.Tensor = self.model(inputs, _on(device, positions), _on(device, targets))
         return loss
-
-    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
-        if self.precision.autocasts:
-            return torch.autocast(self.ranks.device.type, self.precision.compute)
-        return contextlib.nullcontext()
 
 
 def _on(device: torch.device, value: Any) -> Any:

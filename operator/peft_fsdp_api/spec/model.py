@@ -81,7 +81,8 @@ class QuantizationSpec(ApiModel):
     compute_dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
     """Type of the matrix products after dequantization."""
     storage_dtype: Literal["bfloat16", "float32"] = "bfloat16"
-    """Float type in which the packed 4-bit values are stored, so that FSDP can shard them."""
+    """Float type that the packed 4-bit values are taken for with fsdp.version 1, which shards nothing else; version 2
+    shards the bytes as they are."""
 
 
 class FsdpSpec(ApiModel):
@@ -92,7 +93,7 @@ class FsdpSpec(ApiModel):
     sharding: Literal["full", "hybrid", "none"] = "full"
     """`full` shards over all ranks, `hybrid` within a node and replicates across nodes, `none` replicates."""
     cpu_offload: bool = False
-    """Keep the shards in host memory and copy them to the GPU layer by layer."""
+    """Keep the shards in host memory and copy them to the GPU layer by layer; version 1 takes twice their size."""
     activation_checkpointing: bool = True
     """Recompute activations of each decoder layer in the backward pass."""
     activation_offload: bool = False

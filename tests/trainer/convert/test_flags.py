@@ -159,11 +159,6 @@ def test_without_mixed_precision_a_quantized_base_is_trained_in_its_storage_type
         ("--report_to comet", "", '--report_to: unsupported value "comet"'),
         ("--output_dir /data/out", "", "--output_dir: "),
         ("--lora_target_modules all-linear,q_proj", "", '--lora_target_modules: "all-linear" stands alone'),
-        (
-            "--use_4bit_quantization --fp16 --bnb_4bit_quant_storage_dtype bfloat16",
-            "",
-            "--bnb_4bit_quant_storage_dtype",
-        ),
         ("--use_4bit_quantization --bnb_4bit_quant_type fp4", "", "--bnb_4bit_quant_type: must be nf4"),
         ("--learning_rate nan", "", "--learning_rate: "),
         ("--num_train_epochs inf", "", "--num_train_epochs: "),

@@ -20,15 +20,27 @@ def provoked(cause: Callable[[], None]) -> dict[str, str]:
     return {BEFORE: f"{__name__}:{cause.__name__}"}
 
 
-def compute_in_float16_and_cast() -> None:
+def take_packed_values_for_numbers() -> None:
     """As in bitsandbytes#1945: the 4-bit values are stored as bfloat16, and FSDP casts them to the type it computes
     in."""
     import torch
+    from bitsandbytes.nn import Linear4bit
 
     from peft_fsdp_trainer import train
+    from peft_fsdp_trainer.fsdp2 import FullyShard
     from peft_fsdp_trainer.precision import Precision
+    from peft_fsdp_trainer.quantize import store_as
 
-    train.choose_precision = lambda config: Precision(torch.float16, fsdp_casts=True)
+    shard_layer = FullyShard.shard_layer
+
+    def shard_numbers(self: FullyShard, layer: torch.nn.Module) -> torch.nn.Module:
+        for module in layer.modules():
+            if isinstance(module, Linear4bit):
+                store_as(module, torch.bfloat16)
+        return shard_layer(self, layer)
+
+    FullyShard.shard_layer = shard_numbers  # type: ignore[method-assign]
+    train.choose_precision = lambda config: Precision(torch.float16)
 
 
 def wait_seconds_in_collectives() -> None:

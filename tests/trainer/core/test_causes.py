@@ -23,8 +23,8 @@ from tests.trainer.core.conftest import Run
 from tests.trainer.core.hub_stand_in import commits, hub_stand_in, on_the_hub
 from tests.trainer.core.model_hub import REPOSITORY, model_hub
 from tests.trainer.core.provoked import (
-    compute_in_float16_and_cast,
     provoked,
+    take_packed_values_for_numbers,
     use_up_a_gpu_in_step_3,
     use_up_a_gpu_while_loading,
     wait_seconds_in_collectives,
@@ -68,12 +68,12 @@ def test_every_cause_has_its_test() -> None:
 @pytest.mark.slow
 def test_packed_weights_that_sharding_changes(inputs: Path, tmp_path: Path, run: Run) -> None:
     job = make_tiny_job(tmp_path / "job", inputs, quantization={"scheme": "nf4"})
-    attempt = run(job, environment=provoked(compute_in_float16_and_cast))
+    attempt = run(job, environment=provoked(take_packed_values_for_numbers))
     outcome = attempt.finish()
     assert (outcome.reason, outcome.step) == (Reason.QUANTIZATION_SELF_CHECK, None)
     assert "self_attn.q_proj.base_layer differs in" in outcome.message
     assert "of 2048 bytes" in outcome.message
-    assert outcome.hint.startswith("Set quantization.storageDtype to float32")
+    assert outcome.hint.startswith("Use fsdp.version 2")
     assert not attempt.steps(0), "nothing was trained"
 
 

@@ -139,7 +139,7 @@ def chunks_of_the_head(folder, version, adapter):
 
     ranks = join_ranks("cpu")
     spec = FsdpSpec(version=version)
-    plan = plan_sharding(spec, Precision(torch.bfloat16, fsdp_casts=True), ranks, compile_layers=False)
+    plan = plan_sharding(spec, Precision(torch.bfloat16), ranks, compile_layers=False)
     lora = LoraSpec(rank=4, dropout=0.0, **adapter)
     skeleton = loaded(folder, lora=lora, shard=plan.shard_layer)
     root = LanguageModelLoss(skeleton)

@@ -36,7 +36,7 @@ def test_every_parameter_and_buffer_is_bit_equal_to_from_pretrained(base_model, 
         quantization = QuantizationSpec(scheme="nf4", double_quant=double_quant)
         theirs["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=double_quant,
-            bnb_4bit_compute_dtype=torch.bfloat16, bnb_4bit_quant_storage=torch.bfloat16)  # fmt: skip
+            bnb_4bit_compute_dtype=torch.bfloat16)  # fmt: skip
     expected = AutoModelForCausalLM.from_pretrained(base_model, dtype=torch.bfloat16, **theirs)
     ours = loaded(base_model, quantization).peft
     for get in (torch.nn.Module.named_parameters, torch.nn.Module.named_buffers):
@@ -73,9 +73,7 @@ def held_and_all(folder, quantized: bool, version: int = 2) -> list[int]:
     from peft_fsdp_trainer.sharding import held_bytes, plan_sharding
 
     ranks = join_ranks("cpu")
-    plan = plan_sharding(
-        FsdpSpec(version=version), Precision(torch.bfloat16, fsdp_casts=True), ranks, compile_layers=False
-    )
+    plan = plan_sharding(FsdpSpec(version=version), Precision(torch.bfloat16), ranks, compile_layers=False)
     quantization = QuantizationSpec(scheme="nf4") if quantized else None
     whole = held_bytes(loaded(folder, quantization).peft)
     skeleton = loaded(folder, quantization, shard=plan.shard_layer)

@@ -39,7 +39,7 @@ def _loss(model, config):
 
 RUNS = (
     "auto asked, sdpa runs",
-    "nf4 in bfloat16",
+    "nf4 sharded as bytes",
     "computed in bfloat16",
     "full asked",
     "over 1 ranks",

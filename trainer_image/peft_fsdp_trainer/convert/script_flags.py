@@ -158,7 +158,13 @@ GUIDE: Final = (
     ),
     Setting("--use_nested_quant", SWITCH, ("quantization.doubleQuant",), combined=True),
     Setting("--bnb_4bit_compute_dtype", one_of(_DTYPES), ("quantization.computeDtype",), combined=True),
-    Setting("--bnb_4bit_quant_storage_dtype", _STORAGE, ("quantization.storageDtype",), combined=True),
+    Setting(
+        "--bnb_4bit_quant_storage_dtype",
+        _STORAGE,
+        ("quantization.storageDtype",),
+        "For `fsdp.version: 1`; version 2 shards the packed bytes themselves.",
+        combined=True,
+    ),
 )
 
 MORE: Final = (
