@@ -8,7 +8,14 @@ one by one to whoever is free; those that need a second node take turns with it.
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
+
+# The same examples in every run, and no bound on the seconds that a busy machine takes for them.
+settings.register_profile(
+    "tests", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("tests")
 
 HERE = Path(__file__).parent
 GROUPS = {

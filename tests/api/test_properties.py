@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from peft_fsdp_api.job import InvalidJob, JobSpec, PeftFsdpJob, parse_job
@@ -56,20 +56,20 @@ def parsed_or_refused(raw: dict[str, Any]) -> PeftFsdpJob | InvalidJob:
         return refusal
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(spec=SPECS)
 def test_specs_near_the_schema(spec: dict[str, Any]) -> None:
     judge(minimal_job() | {"spec": minimal_job()["spec"] | spec})
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(case=st.sampled_from(valid_cases()), section=st.sampled_from([*JobSpec.model_fields]), junk=JUNK)
 def test_valid_specs_with_junk(case: Any, section: str, junk: Any) -> None:
     alias = str(JobSpec.model_fields[section].alias)
     judge(case.job | {"spec": case.job["spec"] | {alias: junk}})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(junk=st.dictionaries(st.sampled_from(["apiVersion", "kind", "metadata", "spec", "status", "x"]), JUNK))
 def test_junk_instead_of_a_job(junk: dict[str, Any]) -> None:
     judge(junk)

@@ -8,7 +8,8 @@ from itertools import product
 import yaml
 
 from dev.chart.helm import CHART, NAMESPACE, RELEASE, run_helm, template
-from dev.cluster.instance import Cluster, control_plane
+from dev.cluster.instance import Cluster
+from tests.fresh_plane import fresh_plane
 
 RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
 IMAGES = ("--set", "image.reference=registry.example.com/operator:1,trainerImage=registry.example.com/trainer:1")
@@ -36,7 +37,7 @@ class Release:
 @contextmanager
 def chart_cluster(name: str) -> Iterator[Release]:
     """An empty control plane with the namespace of the release."""
-    with control_plane(name) as cluster:
+    with fresh_plane(name) as cluster:
         release = Release(cluster)
         release.namespace(NAMESPACE)
         yield release

@@ -6,14 +6,15 @@ from uuid import uuid4
 
 import pytest
 
-from dev.cluster.instance import Cluster, control_plane
+from dev.cluster.instance import Cluster
 from peft_fsdp_api.crd import crd, crd_yaml
+from tests.fresh_plane import fresh_plane
 
 
 @pytest.fixture(scope="session")
 def api_server(worker_id: str) -> Iterator[Cluster]:
     """A running control plane without nodes, in which PeftFsdpJob is known; one for each process of tests."""
-    with control_plane(f"apiserver-tests-{worker_id}") as cluster:
+    with fresh_plane(f"apiserver-tests-{worker_id}") as cluster:
         cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=crd_yaml())
         cluster.wait_until_served(crd()["metadata"]["name"])
         yield cluster

@@ -167,5 +167,5 @@ def test_nothing_is_refused_and_nothing_is_granted_for_nothing(release, nodes, t
     assert [(one.verb, one.resource) for one in asked if one.code in (401, 403)] == refused
     assert ("no right to read nodes" in (tmp_path / "operator.log").read_text()) == bool(refused)
     used = {(one.group, one.resource, one.verb) for one in asked if one.resource and one.code not in (401, 403)}
-    assert granted(*values) - used == set(SPARED)
+    assert set(SPARED) <= granted(*values) <= used | set(SPARED)  # a conflict or a second try may use a spared one
     assert {"AttemptStarted", "Succeeded"} <= events(release, namespace)

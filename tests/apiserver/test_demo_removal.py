@@ -5,12 +5,13 @@ from collections.abc import Iterator
 import pytest
 
 from dev.chart.helm import CHART, NAMESPACE, RELEASE
-from dev.cluster.instance import Cluster, control_plane
+from dev.cluster.instance import Cluster
 from dev.demo.here import access
 from dev.demo.ownership import CRD, DEMO_NAMESPACE, SYSTEM_NAMESPACE, check_free
 from dev.demo.removal import remove
 from dev.demo.target import DemoError, Target
 from dev.demo.walk import EXAMPLE, create_namespace, install_chart
+from tests.fresh_plane import fresh_plane
 
 pytestmark = pytest.mark.apiserver
 
@@ -19,7 +20,7 @@ IMAGES = ("--set", "image.reference=registry.example.com/operator:1,trainerImage
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    with control_plane("demo-removal-tests") as cluster:
+    with fresh_plane("demo-removal-tests") as cluster:
         yield cluster
 
 

@@ -4,6 +4,7 @@ A real launcher with two real ranks trains a tiny model with packing; after each
 hold is in `_Verifier`; the same code runs with few kills as a slow test.
 """
 
+import contextlib
 import os
 import random
 import signal
@@ -63,7 +64,7 @@ class _Verifier:
             self._check_steps(attempt, rank, start, tally)
         for step in set(after) - set(before):
             self._load_adapter(job.checkpoints / f"step-{step:08d}" / "adapter")
-        _check_outcome(attempt, said)
+        _check_outcome(attempt, _is_whole(job), said)
 
     def _check_steps(self, attempt: Attempt, rank: int, start: int, tally: Tally) -> None:
         notes = attempt.steps(rank)
@@ -79,8 +80,15 @@ class _Verifier:
                 assert difference <= TOLERANCE, f"{attempt.folder}: {note}, not {self._losses[note['step']]}"
 
 
-def _check_outcome(attempt: Attempt, said: str) -> None:
+def _is_whole(job: Job) -> bool:
+    """Whether nothing is left to do: the last checkpoint and the adapter are there."""
+    return job.committed()[-1:] == [STEPS] and (job.checkpoints.parent / "adapter").exists()
+
+
+def _check_outcome(attempt: Attempt, whole: bool, said: str) -> None:
     outcome = attempt.outcome
+    if attempt.killed and whole and outcome is not None and outcome.reason is Reason.SUCCEEDED:
+        return  # it had done everything when the signal came
     if attempt.killed == "the launcher":
         assert outcome is None, said
         return
@@ -145,14 +153,18 @@ def _kill(job: Job, attempt: Attempt, chance: random.Random, duration: float, ta
         time.sleep(0.002)
     if pid is None or attempt.process.poll() is not None or not _is_alive(pid):
         return
-    os.kill(pid, signal.SIGKILL)
-    attempt.killed = whom
-    tally.kills[when, whom] += 1
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+        attempt.killed = whom
+        tally.kills[when, whom] += 1
 
 
 def _is_alive(pid: int) -> bool:
-    stat = Path(f"/proc/{pid}/stat")
-    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] not in "ZX"
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):  # the latter where it is reaped between opening and reading
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"
 
 
 def _end(attempt: Attempt) -> None:
@@ -162,7 +174,8 @@ def _end(attempt: Attempt) -> None:
         pid = attempt.pid(whom)
         while pid is not None and _is_alive(pid):
             if time.monotonic() > deadline:
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             time.sleep(0.01)
     attempt.process.wait(20)
 

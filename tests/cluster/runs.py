@@ -19,7 +19,8 @@ from peft_fsdp_api.names import LAUNCHER_PORT, PROGRESS_PATH
 from peft_fsdp_api.progress import Progress
 from peft_fsdp_operator.cluster import JOBS, PODS, Credentials, find_credentials
 
-TIMEOUT = 300.0
+TIMEOUT = 900.0
+"""Seconds; a bound for what is broken, not a figure."""
 
 
 @dataclass(frozen=True)

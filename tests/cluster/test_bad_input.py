@@ -1,5 +1,8 @@
 """What a user is told when the input of a job is wrong, with real pods."""
 
+import time
+from typing import Any
+
 import pytest
 
 from tests.cluster.jobs import demo_job
@@ -24,8 +27,15 @@ def test_bad_input_fails_once_with_reason_and_hint(runs: Runs, case: str) -> Non
     assert (failure["reason"], status["attempt"]) == (reason, 1)
     assert word in failure["message"]
     assert failure["hint"]
-    events = runs.kubectl("get", "events", "--field-selector", f"involvedObject.name={name}", "-o", "json")
-    assert reason in events
+    wait_for_event(runs, name, reason)
+
+
+def wait_for_event(runs: Runs, name: str, reason: str, seconds: float = 60) -> None:
+    """It follows the status, which is written first."""
+    end, about = time.monotonic() + seconds, f"involvedObject.name={name}"
+    while reason not in (events := runs.kubectl("get", "events", "--field-selector", about, "-o", "json")):
+        assert time.monotonic() < end, events
+        time.sleep(0.3)
 
 
 def test_a_missing_claim_is_named(runs: Runs) -> None:
@@ -36,15 +46,20 @@ def test_a_missing_claim_is_named(runs: Runs) -> None:
 
 def test_an_image_that_cannot_be_pulled_is_visible(runs: Runs) -> None:
     name = runs.apply(demo_job("no-image", nodes=1, workers={"image": "127.0.0.1:1/no/such:image"}))
-    waiting = runs.wait(name, lambda status: "waiting" in status)["waiting"]
-    assert waiting["reason"] in ("ErrImagePull", "ImagePullBackOff")
+    waiting = wait_for_word(runs, name, "ErrImagePull", "ImagePullBackOff")
     assert waiting["worker"] == 0
+
+
+def wait_for_word(runs: Runs, name: str, *reasons: str) -> dict[str, Any]:
+    """What the job says that it waits for, once it is that: at first the claim may not be bound yet."""
+    status = runs.wait(name, lambda status: status.get("waiting", {}).get("reason") in reasons)
+    waiting: dict[str, Any] = status["waiting"]
+    return waiting
 
 
 def test_pods_that_cannot_be_scheduled_say_so_in_the_words_of_the_scheduler(runs: Runs) -> None:
     name = runs.apply(demo_job("no-node", workers={"nodeSelector": {"no": "node"}}))
-    waiting = runs.wait(name, lambda status: "waiting" in status)["waiting"]
-    assert waiting["reason"] == "Unschedulable"
+    waiting = wait_for_word(runs, name, "Unschedulable")
     assert "nodes are available" in waiting["message"]
     assert "Unschedulable" in runs.kubectl("get", "pfj", name, "-o", "wide")
 

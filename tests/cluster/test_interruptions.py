@@ -35,7 +35,7 @@ def test_a_deleted_pod_ends_the_attempt(runs: Runs) -> None:
     first = {pod["metadata"]["uid"] for pod in runs.pods(name)}
     runs.kubectl("delete", "pod", f"{name}-1-1", "--wait=false")
     # In its first second, when a signal is easily lost: the kubelet would wait for its two minutes.
-    runs.wait(name, lambda status: status.get("attempt") == 2 and status.get("phase") == "Running", timeout=90)
+    runs.wait(name, lambda status: status.get("attempt") == 2 and status.get("phase") == "Running", timeout=110)
     assert not first & {pod["metadata"]["uid"] for pod in runs.pods(name)}
     assert runs.wait_for_phase(name, "Succeeded")["restarts"]["infrastructure"] == 1
 

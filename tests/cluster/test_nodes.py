@@ -12,7 +12,6 @@ pytestmark = pytest.mark.cluster
 
 NODE = "node-2"
 STEPS = 60
-MINUTES = 4 * 60.0
 
 
 @pytest.fixture
@@ -48,7 +47,7 @@ def test_a_drained_and_then_a_dead_node_cost_one_attempt_each(
     assert lost["reason"] in ("NodeLost", "LostPeer")
     start_node(one_machine.name, second_node)
 
-    ended = runs.wait_for_phase(name, "Succeeded", timeout=MINUTES)
+    ended = runs.wait_for_phase(name, "Succeeded")
     assert ended["restarts"] == {"application": 0, "infrastructure": 1, "preemption": 1}, ended["failures"]
     assert ended["progress"]["step"] == STEPS
     assert "resumed from" in runs.kubectl("logs", f"{name}-3-0")
@@ -61,9 +60,10 @@ def test_a_restarted_node_is_a_lost_node(runs: Runs, one_machine: Cluster, secon
     runs.running_pods(name)
     stop_node(one_machine.name, second_node)
     start_node(one_machine.name, second_node)
-    lost = runs.wait(name, lambda status: bool(status.get("lastFailure")))["lastFailure"]
-    assert (lost["reason"], lost["node"]) == ("NodeLost", second_node), lost
-    ended = runs.wait_for_phase(name, "Succeeded", timeout=MINUTES)
+    # Its peer may be heard first: a lost peer, until the cause is known.
+    lost = runs.wait(name, lambda status: status.get("lastFailure", {}).get("reason") == "NodeLost")["lastFailure"]
+    assert lost["node"] == second_node, lost
+    ended = runs.wait_for_phase(name, "Succeeded")
     assert ended["restarts"] == {"application": 0, "infrastructure": 1, "preemption": 0}, ended["failures"]
 
 

@@ -76,7 +76,7 @@ def test_an_operator_killed_during_a_restart_is_replaced_and_makes_one_attempt(r
         holder, leader = _leader(runs)
         for pid in processes_of(uid, "peft_fsdp_trainer.rank"):
             os.kill(pid, signal.SIGKILL)
-        runs.wait_for_phase(name, "Restarting")
+        runs.wait(name, lambda status: bool(status.get("lastFailure")))  # the phase may last for a moment only
         killed = list(processes_of(leader, CLIENT))
         for pid in killed:
             os.kill(pid, signal.SIGKILL)

@@ -53,7 +53,7 @@ def test_the_adapter_changes_the_answers_of_the_base(runs: Runs, demo_input) -> 
 
 def test_conditions_let_kubectl_wait(runs: Runs) -> None:
     name = runs.apply(demo_job("waited", nodes=1, steps=2))
-    runs.kubectl("wait", "--for=condition=Complete", f"pfj/{name}", "--timeout=240s")
+    runs.kubectl("wait", "--for=condition=Complete", f"pfj/{name}", "--timeout=900s")
     conditions = {item["type"]: item["status"] for item in runs.status(name)["conditions"]}
     assert conditions["Ready"] == "True"
     assert conditions.get("Stalled", "False") == "False"

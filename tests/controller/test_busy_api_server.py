@@ -69,17 +69,20 @@ async def test_one_that_stays_busy_is_an_error_with_its_wait():
 
 
 async def test_writes_under_way_are_bounded():
-    under_way, most = 0, 0
+    under_way, most, full = 0, 0, asyncio.Event()
 
     async def answer(_: web.Request):
         nonlocal under_way, most
         under_way += 1
         most = max(most, under_way)
-        await asyncio.sleep(0.05)
+        if under_way >= WRITES_AT_ONCE:
+            full.set()
+        await full.wait()
+        await asyncio.sleep(0.05)  # in which one more would come
         under_way -= 1
         return {"metadata": {}}, 201, {}
 
-    async with cluster(answer) as api:
+    async with cluster(answer) as api, asyncio.timeout(10):
         await asyncio.gather(*(api.create(PODS, str(number % 40), {}) for number in range(3 * WRITES_AT_ONCE)))
     assert most == WRITES_AT_ONCE
 

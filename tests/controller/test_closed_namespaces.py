@@ -1,7 +1,6 @@
 """A namespace that may not be read keeps nobody else waiting, and is asked for again."""
 
 import asyncio
-import contextlib
 import logging
 from contextlib import asynccontextmanager
 
@@ -149,11 +148,17 @@ async def test_kopf_that_gave_up_waiting_begins_with_everything_too(monkeypatch)
             return web.json_response(FORBIDDEN, status=403)
         return web.Response(text="", content_type="application/json")
 
-    async with kopfs_session(answer, told) as (session, url):
-        for _ in range(2):
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(0.2):
-                    query = {"watch": "true", "resourceVersion": "7"}
-                    await session.get(url.with_path(JOBS.path("n")), params=query)
-            rights.append("all")
+    async with kopfs_session(answer, told) as (session, url), asyncio.timeout(10):
+
+        async def watch():
+            query = {"watch": "true", "resourceVersion": "7"}
+            return await session.get(url.with_path(JOBS.path("n")), params=query)
+
+        first = asyncio.create_task(watch())
+        while not told:
+            await asyncio.sleep(0.01)
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        rights.append("all")
+        await watch()
     assert asked == [True, False]

@@ -11,14 +11,14 @@ from peft_fsdp_operator.errors import Conflict, LeaseLost
 from tests.controller.test_busy_api_server import cluster
 
 
-class SlowLeases:
-    """An API server with one Lease, whose answers take their time."""
+class Leases:
+    """An API server with one Lease, on whose answers time passes."""
 
-    def __init__(self, seconds):
-        self.seconds, self.lease = seconds, {"metadata": {"resourceVersion": "1"}, "spec": {}}
+    def __init__(self, passes=lambda: None):
+        self.passes, self.lease = passes, {"metadata": {"resourceVersion": "1"}, "spec": {}}
 
     async def get(self, *_):
-        await asyncio.sleep(self.seconds)
+        self.passes()
         return self.lease
 
     async def replace(self, _, __, body):
@@ -26,25 +26,25 @@ class SlowLeases:
         return body
 
 
-async def test_a_lease_counts_from_when_it_was_asked_for():
-    api, times = SlowLeases(0.2), LeaseTimes(deadline=0.3)
+async def test_a_lease_counts_from_when_it_was_asked_for(leap):
+    api, times = Leases(lambda: leap(60)), LeaseTimes(deadline=100)
     election = Election(api, "n", "lease", "me", lambda: datetime.now(UTC), times)
     await election.acquire()
     election.check()
-    await asyncio.sleep(0.15)
+    leap(50)
     with pytest.raises(LeaseLost):
         election.check()
 
 
 async def test_a_lease_that_is_not_renewed_counts_no_longer():
-    class Fails(SlowLeases):
+    class Fails(Leases):
         async def replace(self, *_):
             raise Conflict(409, "Conflict", "somebody was faster")
 
-    api, times = SlowLeases(0), LeaseTimes(deadline=0.2, period=0.05)
+    api, times = Leases(), LeaseTimes(deadline=0.2, period=0.05)
     election = Election(api, "n", "lease", "me", lambda: datetime.now(UTC), times)
     await election.acquire()
-    election._cluster = Fails(0)
+    election._cluster = Fails()
     election._cluster.lease = api.lease
     async with asyncio.timeout(5):
         with pytest.raises(LeaseLost):

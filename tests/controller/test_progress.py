@@ -14,6 +14,7 @@ from peft_fsdp_operator import progress
 from peft_fsdp_operator.jobs import Jobs
 from peft_fsdp_operator.progress import BYTES_MAX, ProgressPoller, fetch_progress, seconds_between_looks, summarize
 from tests.controller.builders import NOW, at, running
+from tests.ports import free_port
 
 RANKS = [
     {"rank": 0, "stage": "train", "heartbeat": "2026-11-22T12:00:05Z"},
@@ -135,9 +136,9 @@ async def test_of_an_answer_without_end_no_more_is_read_than_can_make_sense():
     assert await asyncio.wait_for(ask_for(handle), 2) is None
 
 
-async def test_nobody_there_is_no_report(unused_tcp_port):
+async def test_nobody_there_is_no_report():
     async with aiohttp.ClientSession() as session:
-        assert await fetch_progress(session, "127.0.0.1", unused_tcp_port) is None
+        assert await fetch_progress(session, "127.0.0.1", free_port()) is None
 
 
 @pytest.mark.parametrize(

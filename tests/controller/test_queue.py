@@ -82,16 +82,17 @@ async def test_a_key_comes_back_when_it_is_due():
 
 
 @pytest.mark.parametrize("error", [Unavailable(503, "Down", "later"), ZeroDivisionError("a bug")])
-async def test_a_failed_pass_is_repeated_and_marks_wait_for_it(error):
+async def test_a_failed_pass_is_repeated_and_marks_wait_for_it(error, leap):
     passes = Passes()
     passes.answers["a"] = error
-    async with queue_of(passes, first_wait=0.05) as queue:
+    async with queue_of(passes, first_wait=60.0) as queue:
         queue.mark("a")
         await passes.until(1, "a")
         await settle()
         queue.mark("a")
         await settle()
         assert passes.log == ["a"]
+        leap(75)
         await passes.until(2, "a")
 
 
@@ -114,29 +115,33 @@ async def test_a_lost_lease_ends_the_queue():
         await queue.run()
 
 
-async def test_a_forgotten_key_does_not_come_back():
+async def test_a_forgotten_key_does_not_come_back(leap):
     passes = Passes()
-    passes.answers["a"] = 0.02
+    passes.answers["a"] = 60.0
     async with queue_of(passes) as queue:
         queue.mark("a")
         await passes.until(1, "a")
         await settle()
         queue.forget("a")
-        await asyncio.sleep(0.1)
+        leap(61)
+        await settle()
         assert passes.log == ["a"]
 
 
-async def test_marks_during_a_rest_make_one_pass_at_its_end():
+async def test_marks_during_a_rest_make_one_pass_at_its_end(leap):
     passes = Passes()
-    async with queue_of(passes, rest=lambda _: 0.2) as queue:
+    async with queue_of(passes, rest=lambda _: 60.0) as queue:
         queue.mark("large")
         await passes.until(1, "large")
         for _ in range(50):
             queue.mark("large")
-            await asyncio.sleep(0.001)
+            await settle()
         assert passes.log.count("large") == 1
+        leap(61)
         await passes.until(2, "large")
-        await asyncio.sleep(0.25)
+        await settle()
+        leap(61)
+        await settle()
     assert passes.log.count("large") == 2
 
 

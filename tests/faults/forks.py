@@ -11,6 +11,7 @@ import signal
 import sys
 import traceback
 from pathlib import Path
+from typing import Any
 
 from tests.apiserver.operator.world import IMAGE
 
@@ -28,8 +29,10 @@ class Forks:
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
 
-    async def fork(self, kubeconfig: Path, namespace: str, log: Path, *flags: str) -> "Fork":
-        order = {"kubeconfig": str(kubeconfig), "log": str(log), "flags": ["--namespace", namespace, *flags]}
+    async def fork(self, kubeconfig: Path, namespace: str, log: Path, *flags: str, patient: bool = False) -> "Fork":
+        """`patient`: it waits for answers as long as the operator that is shipped."""
+        given = ["--namespace", namespace, *flags]
+        order = {"kubeconfig": str(kubeconfig), "log": str(log), "flags": given, "patient": patient}
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         async with self._lock:
@@ -84,7 +87,7 @@ def main() -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def _become_operator(order: dict[str, str]) -> None:
+def _become_operator(order: dict[str, Any]) -> None:
     from peft_fsdp_operator.cli import main as operator
     from peft_fsdp_operator.cluster import session
 
@@ -94,7 +97,8 @@ def _become_operator(order: dict[str, str]) -> None:
         os.dup2(source, target)
     os.environ["KUBECONFIG"] = order["kubeconfig"]
     assert session.REQUEST_TIMEOUT > REQUEST_TIMEOUT
-    session.REQUEST_TIMEOUT = REQUEST_TIMEOUT  # type: ignore[misc]
+    if not order["patient"]:
+        session.REQUEST_TIMEOUT = REQUEST_TIMEOUT  # type: ignore[misc]
     where = ["--metrics-address", "127.0.0.1", "--metrics-port", "0"]
     code = 1
     try:

@@ -14,8 +14,9 @@ from tests.faults.trail import Write
 STATUS = f"{names.PLURAL}/status"
 TERMINAL = ("Succeeded", "Failed")
 STOPPED = ("Restarting", "Suspending", "Suspended")
-ORPHAN_LIFE = timedelta(seconds=15)
-"""For which a pod may live that came late: the operator may be killed, refused and told to wait meanwhile."""
+ORPHAN_LIFE = timedelta(seconds=60)
+"""For which a pod may live that came late: the operator may be killed, refused and told to wait meanwhile, on a machine
+that is busy with others."""
 BUDGETS = {"application": 3, "infrastructure": 10, "preemption": 100}
 
 

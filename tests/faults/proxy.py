@@ -33,6 +33,7 @@ from tests.faults.rules import (
     Slow,
     Stale,
 )
+from tests.ports import free_port
 
 GONE = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 410, "reason": "Expired"}
 PASSED_ON = ("Content-Type", "User-Agent", "Accept")
@@ -51,7 +52,7 @@ class FaultProxy:
         self._arrival = asyncio.Event()
         self._deliveries: set[asyncio.Task[None]] = set()
         self._first_lists: dict[str, tuple[int, bytes]] = {}
-        self.port = 0
+        self.port = free_port()
 
     async def start(self) -> None:
         connector = aiohttp.TCPConnector(limit=0, ssl=self._credentials.tls or True)
@@ -64,10 +65,9 @@ class FaultProxy:
         await self.listen()
 
     async def listen(self) -> None:
-        """Take connections, on the same port as before."""
+        """Take connections, each time on the same port."""
         self._site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True)
         await self._site.start()
-        self.port = self._runner.addresses[0][1]
 
     async def refuse(self) -> None:
         """Break all connections and refuse new ones, as a host whose API server is down does."""

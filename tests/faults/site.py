@@ -45,14 +45,14 @@ class Plane:
 class Site:
     """`exits` counts the times that the operator ended by itself."""
 
-    def __init__(self, plane: Plane, elected: bool) -> None:
+    def __init__(self, plane: Plane, elected: bool, patient: bool) -> None:
         self.plane, self.namespace = plane, f"site-{uuid4().hex[:8]}"
         self.world = World(plane.cluster, self.namespace)
         self.proxy = FaultProxy(plane.credentials, self.kill)
         self.log = plane.folder / f"{self.namespace}.log"
         self.kills = self.exits = 0
         lease = ("--lease-namespace", self.namespace, "--identity", self.namespace)
-        self._flags = lease if elected else ("--no-election",)
+        self._flags, self._patient = lease if elected else ("--no-election",), patient
         self._fork, self._killed = None, False
 
     async def open(self) -> None:
@@ -102,7 +102,9 @@ class Site:
     async def _keep_running(self) -> None:
         while True:
             self._killed = False
-            self._fork = await self.plane.forks.fork(self._kubeconfig, self.namespace, self.log, *self._flags)
+            self._fork = await self.plane.forks.fork(
+                self._kubeconfig, self.namespace, self.log, *self._flags, patient=self._patient
+            )
             await self._fork.ended.wait()
             self.exits += not self._killed
             await asyncio.sleep(0 if self._killed else 1)
@@ -157,12 +159,15 @@ async def open_plane(instance: Instance, folder: Path) -> AsyncIterator[Plane]:
 
 
 @asynccontextmanager
-async def open_sites(plane: Plane, count: int, elected: bool = False) -> AsyncIterator[list[Site]]:
-    """With `elected` their operators need a lease to work."""
+async def open_sites(
+    plane: Plane, count: int, elected: bool = False, patient: bool = False
+) -> AsyncIterator[list[Site]]:
+    """With `elected` their operators need a lease to work; `patient` ones wait for every answer as they do outside of
+    tests, and so never ask twice because this machine is slow."""
     sites: list[Site] = []
     try:
         for _ in range(count):
-            sites.append(Site(plane, elected))
+            sites.append(Site(plane, elected, patient))
             await sites[-1].open()
         yield sites
     finally:

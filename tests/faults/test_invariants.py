@@ -77,7 +77,7 @@ def test_a_pod_that_came_late_is_fine_where_it_is_told_to_stop_at_once():
     assert complaints(stopped, {}, {LATE.uid}) == []
     assert "made after" in complaints(stopped, {})[0]
     assert "was left alone" in complaints([*ENDED, LATE], {}, {LATE.uid})[0]
-    assert "was left alone" in complaints([*ENDED, LATE, pod(40, 1, "delete", grace=30, uid="late")], {}, {LATE.uid})[0]
+    assert "was left alone" in complaints([*ENDED, LATE, pod(80, 1, "delete", grace=30, uid="late")], {}, {LATE.uid})[0]
 
 
 def test_a_pod_of_an_older_attempt_that_came_late_is_no_second_attempt():

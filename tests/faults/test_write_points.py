@@ -33,7 +33,7 @@ async def test_a_kill_at_any_write_changes_nothing_about_the_end(plane):
 async def test_an_error_at_the_first_try_of_every_write_changes_nothing_about_the_end(plane):
     faults = [CONFLICT, INVALID, BUSY, BROKEN, Drop(), Drop(after=True), Hang(after=True)]
     rules = [EverySecond("troubled", fault, offset) for fault in faults for offset in (0, 1)]
-    async with open_sites(plane, len(rules) + 1) as (quiet, *faulty):
+    async with open_sites(plane, 1, patient=True) as (quiet,), open_sites(plane, len(rules)) as faulty:
         for site, rule in zip(faulty, rules, strict=True):
             site.proxy.rules = [rule]
         wanted, *outcomes = await asyncio.gather(live(quiet, "quiet"), *(live(site, "troubled") for site in faulty))

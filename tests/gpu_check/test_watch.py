@@ -9,8 +9,9 @@ MIB = 2**20
 # A child of the child holds the memory, as ranks below a launcher do.
 HOLDS = "import time; block = bytearray(150 * 2**20); time.sleep(1.5)"
 PROGRAM = f"""
-import subprocess, sys
+import subprocess, sys, time
 print("begins", flush=True)
+time.sleep(1)  # for the one that reads it to see it before the memory is there
 subprocess.run([sys.executable, "-c", {HOLDS!r}])
 sys.exit(3)
 """

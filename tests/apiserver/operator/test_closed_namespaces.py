@@ -14,6 +14,7 @@ import yaml
 from tests.apiserver.chart_release import granted
 from tests.apiserver.operator.conftest import open_world
 from tests.apiserver.operator.world import operator_process, until
+from tests.ports import free_port
 
 pytestmark = pytest.mark.apiserver
 USER = "confined"
@@ -107,11 +108,9 @@ async def wire(confined):
     wire._server.close()
 
 
-async def test_a_closed_namespace_keeps_only_its_own_jobs_waiting(
-    api_server, alone, other, confined, wire, tmp_path, unused_tcp_port
-):
-    log = tmp_path / "log"
-    flags = ("--namespace", alone.namespace, "--no-election", "--metrics-port", str(unused_tcp_port))
+async def test_a_closed_namespace_keeps_only_its_own_jobs_waiting(api_server, alone, other, confined, wire, tmp_path):
+    log, port = tmp_path / "log", free_port()
+    flags = ("--namespace", alone.namespace, "--no-election", "--metrics-port", str(port))
 
     def start():  # the namespace that comes first is closed at first
         return operator_process(confined, other.namespace, log, *flags)
@@ -134,7 +133,7 @@ async def test_a_closed_namespace_keeps_only_its_own_jobs_waiting(
         await alone.submit("third", nodes=1)
         await alone.until_pods("third-1-0", name="third")
         async with aiohttp.ClientSession() as session:
-            answer = await session.get(f"http://127.0.0.1:{unused_tcp_port}/healthz")
+            answer = await session.get(f"http://127.0.0.1:{port}/healthz")
             assert answer.status == 200
         assert await other.pods("missed") == {}
         grant(api_server, other, alone.namespace)

@@ -85,11 +85,12 @@ async def told(world, reason):
 
 
 async def test_an_application_error_waits_before_the_next_attempt(world):
-    await start(world)
+    await start_on_a_node(world)
     await world.end_pod("tune-1-1", 1, "Traceback: boom")
     status = await world.until_phase("Restarting")
     assert status["nextAttemptTime"]
     assert "boom" in status["lastFailure"]["message"]
+    await world.remove_by_force("tune-1-0")
     await world.until_pods(*SECOND)
 
 
@@ -232,7 +233,8 @@ async def test_a_start_that_takes_too_long_fails_and_says_what_it_waited_for(wor
 
 
 async def test_a_run_that_takes_too_long_fails(world):
-    await start(world, activeDeadline="2s")
+    await start(world)
+    await world.patch(JOBS, "tune", {"spec": {"activeDeadline": "2s"}})
     status = await world.until_phase("Failed")
     assert status["lastFailure"]["reason"] == "ActiveDeadlineExceeded"
 

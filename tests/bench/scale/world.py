@@ -11,13 +11,14 @@ from pathlib import Path
 
 import aiohttp
 
-from dev.cluster.instance import Cluster, add_fake_nodes, control_plane
+from dev.cluster.instance import Cluster, add_fake_nodes
 from tests.bench.api import connect
 from tests.bench.operator_process import OperatorProcess, running_operator
 from tests.bench.scale.audit import AuditLog
 from tests.bench.scale.load import Poster, wait_until
 from tests.bench.scale.objects import CLAIM, NAMESPACE, Object, delete_job, post_job
 from tests.bench.scale.sampling import jobs_in
+from tests.fresh_plane import fresh_plane
 
 ROOT = Path(__file__).parents[3]
 INSTANCE = "scale"
@@ -96,7 +97,7 @@ def delete_jobs(world: World, names: Iterable[str]) -> None:
 def open_world(pods: int) -> Iterator[World]:
     """A control plane with room for so many pods of one GPU each."""
     nodes = -(-pods // GPUS_PER_NODE) + SPARE_NODES
-    with control_plane(INSTANCE) as cluster, tempfile.TemporaryDirectory() as folder:
+    with fresh_plane(INSTANCE) as cluster, tempfile.TemporaryDirectory() as folder:
         add_fake_nodes(INSTANCE, nodes, gpus=GPUS_PER_NODE)
         apply_crd(cluster)
         make_namespace(cluster, NAMESPACE)

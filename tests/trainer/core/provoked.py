@@ -50,6 +50,22 @@ def wait_seconds_in_collectives() -> None:
     distributed.join_ranks.__defaults__ = (SHORT,)
 
 
+def take_time_from_step_5_on() -> None:
+    """So that what a test does at step 4 comes long before the end of the job."""
+    import time
+
+    from peft_fsdp_trainer.step import Stepper
+
+    train = Stepper.train
+
+    def train_slowly(self: Stepper, batches: Any, loss_tokens: float, scale: Any, step: int, between: Any) -> Any:
+        if step > 4:
+            time.sleep(0.5)
+        return train(self, batches, loss_tokens, scale, step, between)
+
+    Stepper.train = train_slowly  # type: ignore[method-assign]
+
+
 def use_up_a_gpu_in_step_3() -> None:
     """What torch raises when a GPU has no room, in rank 1."""
     import torch

@@ -15,6 +15,7 @@ from tests.bench.attempts import RANKS, Attempt, Job
 from tests.bench.kills import STEPS, kill_repeatedly
 from tests.bench.tiny_job import make_tiny_job, make_tiny_jobs
 from tests.trainer.core.conftest import Run
+from tests.trainer.core.provoked import provoked, take_time_from_step_5_on
 from tests.trainer.launcher.conftest import wait_until
 from tests.trainer.small_disk import fill, small_disk
 
@@ -104,7 +105,7 @@ def test_a_full_cache_is_named(inputs: Path, disk: Path, tmp_path: Path, run: Ru
 
 def test_a_stop_while_training_loses_no_step(inputs: Path, tmp_path: Path, run: Run) -> None:
     job = make_tiny_job(tmp_path / "job", inputs, checkpoint={"every": {"steps": 1000}})
-    attempt = run(job)
+    attempt = run(job, environment=provoked(take_time_from_step_5_on))
     attempt.wait_for("step 4/30")
     attempt.process.send_signal(signal.SIGTERM)
     outcome = attempt.finish()

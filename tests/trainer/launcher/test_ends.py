@@ -16,8 +16,8 @@ from .conftest import REPORTER, Launcher, wait_until
 Start = Callable[..., Launcher]
 
 HANG = """
-Path(run_dir, f"pid-{rank}").write_text(str(os.getpid()))
 signal.signal(signal.SIGTERM, lambda *_: Path(run_dir, f"terminated-{rank}").touch())
+Path(run_dir, f"pid-{rank}").write_text(str(os.getpid()))
 while True: time.sleep(0.1)
 """
 FAIL = """
@@ -90,7 +90,8 @@ def test_the_earliest_failure_wins(start: Start) -> None:
 
 
 def test_a_hanging_peer_is_killed_soon(start: Start) -> None:
-    launcher = start(f"if rank == 1:\n  time.sleep(1)\n  sys.exit(1)\n{HANG}", peers=0.5)
+    fail = "if rank == 1:\n  while not Path(run_dir, 'pid-0').exists(): time.sleep(0.05)\n  sys.exit(1)\n"
+    launcher = start(fail + HANG, peers=0.5)
     outcome = launcher.finish(20)
     assert (outcome.reason, outcome.rank) == (Reason.APPLICATION_ERROR, 1)
     assert (launcher.run_dir / "terminated-0").exists()

@@ -105,6 +105,21 @@ def test_defaults_are_the_contract(capsys: pytest.CaptureFixture[str]) -> None:
     assert options.grace_period < names.TERMINATION_GRACE_SECONDS
 
 
+WAITS_WHILE_LOADING = """
+import sys, time
+from pathlib import Path
+folder = Path(__file__).parent
+class Gate:
+    def find_spec(self, name, path=None, target=None):
+        if name == "peft_fsdp_trainer.cli":
+            (folder / "loading").touch()
+            while not (folder / "go").exists():
+                time.sleep(0.01)
+sys.meta_path.insert(0, Gate())
+"""
+"""A sitecustomize.py: the modules load as slowly as the test wants."""
+
+
 def test_a_request_to_stop_that_comes_while_the_modules_load_is_heeded(tmp_path: Path) -> None:
     """As the first process of a container, which a signal without a handler does not reach."""
     (tmp_path / "config.json").write_text(json.dumps(make_config(tmp_path).to_wire()))
@@ -112,11 +127,15 @@ def test_a_request_to_stop_that_comes_while_the_modules_load_is_heeded(tmp_path:
     files = ["--config", str(tmp_path / "config.json"), "--termination-message", str(message)]
     command = [sys.executable, "-m", "peft_fsdp_trainer", "launch", *files, "--port", str(free_port())]
     waits_for_ever = ENVIRONMENT | {"NNODES": "2", "NODE_RANK": "1", "WORLD_SIZE": "4", "MASTER_PORT": str(free_port())}
+    (tmp_path / "sitecustomize.py").write_text(WAITS_WHILE_LOADING)
+    waits_for_ever["PYTHONPATH"] = str(tmp_path)
     with subprocess.Popen(["unshare", "--pid", "--fork", "--kill-child", *command], env=waits_for_ever) as container:
         try:
             first = _first_process(container.pid)
-            wait_until(lambda: _runs(first, sys.executable) and _blocks(first, signal.SIGTERM), "a blocked SIGTERM")
+            wait_until((tmp_path / "loading").exists, "the first module")
+            assert _blocks(first, signal.SIGTERM)
             os.kill(first, signal.SIGTERM)
+            (tmp_path / "go").touch()
             assert container.wait(60) == exit_code(Reason.PREEMPTED)
         finally:
             container.kill()
@@ -130,10 +149,6 @@ def _first_process(unshare: int) -> int:
     children = Path(f"/proc/{unshare}/task/{unshare}/children")
     wait_until(lambda: bool(children.read_text()), "the first process")
     return int(children.read_text())
-
-
-def _runs(pid: int, program: str) -> bool:
-    return Path(f"/proc/{pid}/cmdline").read_text().startswith(program)
 
 
 def _blocks(pid: int, number: signal.Signals) -> bool:
