@@ -31,6 +31,13 @@ GROUPS = {
     "specs/": "contract",
     "cluster/test_nodes.py": "second node",
     "cluster/": "",
+    "trainer/launcher/test_run_command.py": "run",
+    "trainer/core/test_interruptions.py": "interruptions",
+    "trainer/core/test_fsdp1.py": "fsdp1",
+    "trainer/core/test_modes.py": "modes",
+    "trainer/core/test_hub.py": "push",
+    "trainer/data/test_hub_stream.py": "stream",
+    "gpu_check/": "gpu-check",
 }
 """By the beginning of the path, what takes long first; the first that fits counts."""
 
