@@ -28,7 +28,6 @@ GROUPS = {
     "apiserver/test_chart": "chart",
     "apiserver/test_demo": "chart",
     "apiserver/": "contract",
-    "specs/": "contract",
     "cluster/test_nodes.py": "second node",
     "cluster/": "",
     "trainer/launcher/test_run_command.py": "run",

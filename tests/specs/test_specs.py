@@ -1,23 +1,10 @@
-"""A part of `python -m tests.specs`: generated jobs, on which the operator's code and the API server must agree."""
+"""What `python -m tests.specs` makes and says; tests/apiserver/test_specs.py runs a part of it."""
 
-import pytest
-
-from tests.apiserver.conftest import api_server
 from tests.specs.generator import generate
-from tests.specs.run import run
 from tests.specs.verdicts import Answer, complaints
 
-__all__ = ["api_server"]
-SEEDS = range(1, 801)
+SEEDS = range(1, 101)
 VALID = Answer(201, "")
-
-
-@pytest.mark.apiserver
-async def test_the_api_server_and_the_operator_agree_on_every_spec(api_server):
-    report = await run(api_server, (generate(seed) for seed in SEEDS))
-    assert report.complaints == []
-    assert min(report.valid, report.invalid) > len(SEEDS) // 5
-    assert len(report.kinds) > 12
 
 
 def test_a_seed_gives_the_same_job_every_time():

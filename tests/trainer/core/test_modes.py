@@ -5,6 +5,7 @@ import pytest
 from tests.trainer.core.conftest import make_base_model
 from tests.trainer.core.gang import run_ranks, train_rank
 
+NF4 = {"quantization": {"scheme": "nf4"}}
 MODES = [
     {"fsdp": {"sharding": "none"}},
     {"fsdp": {"activationCheckpointing": False}},
@@ -33,8 +34,8 @@ def test_two_ranks_train_as_by_default(make_config, tmp_path, mode):
 @pytest.mark.parametrize("place", ["cpu_offload", "activation_offload"])
 def test_what_is_moved_to_the_host_trains_as_by_default(make_config, tmp_path, place):
     """The contract refuses both without GPUs, where there is nowhere to move things from; the code path is the same."""
-    default = _losses(make_config("uid-1", "default"), 2, tmp_path / "default")
-    config = make_config("uid-2", "mode")
+    default = _losses(make_config("uid-1", "default", **NF4), 2, tmp_path / "default")
+    config = make_config("uid-2", "mode", **NF4)
     moved = config.model_copy(update={"fsdp": config.fsdp.model_copy(update={place: True})})
     assert _losses(moved, 2, tmp_path / "mode") == pytest.approx(default, rel=5e-3)
 
@@ -48,7 +49,7 @@ def compiled_frames(config):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("changed", [{}, {"quantization": {"scheme": "nf4"}}], ids=["bfloat16", "nf4"])
+@pytest.mark.parametrize("changed", [{}, NF4], ids=["bfloat16", "nf4"])
 def test_compiled_layers_train_as_by_default_and_all_of_them_are_compiled_whole(make_config, tmp_path, changed):
     """More layers than torch by default compiles variants of a function; it would run the others as they are."""
     model = {"source": str(make_base_model(tmp_path / "base", num_hidden_layers=10))}
@@ -63,9 +64,10 @@ def test_compiled_layers_train_as_by_default_and_all_of_them_are_compiled_whole(
 
 
 @pytest.mark.slow
-def test_hybrid_sharding_trains_as_full_sharding(make_config, tmp_path):
-    training = {"batchSize": 1}
-    full = make_config("uid-1", "full", training=training)
-    hybrid = make_config("uid-2", "hybrid", training=training, fsdp={"sharding": "hybrid"}, workers={"nodes": 2})
+@pytest.mark.parametrize("changed", [{}, NF4], ids=["bfloat16", "nf4"])
+def test_hybrid_sharding_trains_as_full_sharding(make_config, tmp_path, changed):
+    same = {"training": {"batchSize": 1}, **changed}
+    full = make_config("uid-1", "full", **same)
+    hybrid = make_config("uid-2", "hybrid", fsdp={"sharding": "hybrid"}, workers={"nodes": 2}, **same)
     expected = _losses(full, 4, tmp_path / "full")
     assert _losses(hybrid, 4, tmp_path / "hybrid", ranks_per_node=2) == pytest.approx(expected, rel=1e-3)
