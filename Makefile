@@ -73,18 +73,17 @@ verify: install  ## fail if a generated file is not what its source makes
 .PHONY: test test-slow test-apiserver test-cluster
 test: check verify test-slow test-apiserver test-cluster  ## everything that can be tested on this machine
 
-# Tests that often wait, for pods, for the API server or for each other's ranks, go side by side (tests/conftest.py). Pods
-# train on all processors.
-SIDE_BY_SIDE := --dist loadgroup --no-loadscope-reorder --durations 10
+# Tests that often wait, for pods, for the API server or for each other's ranks, go side by side (tests/conftest.py).
+SIDE_BY_SIDE := -n 2 --dist loadgroup --no-loadscope-reorder --durations 10
 
 test-slow: install
-	$(PYTEST) -m "slow and not apiserver and not cluster" -n 3 $(SIDE_BY_SIDE)
+	$(PYTEST) -m "slow and not apiserver and not cluster" $(SIDE_BY_SIDE)
 
 test-apiserver: install tools
-	$(PYTEST) -m apiserver -n 3 $(SIDE_BY_SIDE)
+	$(PYTEST) -m apiserver $(SIDE_BY_SIDE)
 
 test-cluster: install tools images
-	$(PYTEST) -m cluster -n 2 $(SIDE_BY_SIDE)
+	$(PYTEST) -m cluster $(SIDE_BY_SIDE)
 
 .PHONY: faults
 faults: install tools  ## every fault at every write of a job's life, and 1,000 random lives (docs/faults.md)

@@ -19,11 +19,11 @@ settings.load_profile("tests")
 
 HERE = Path(__file__).parent
 GROUPS = {
-    "faults/test_outage.py": "outage",
-    "faults/test_write_points.py": "write points",
     "apiserver/operator/test_soak.py": "soak",
     # Its last tests look at everything that was asked of its control plane.
     "apiserver/operator/": "operator",
+    "faults/test_write_points.py": "write points",
+    "faults/test_outage.py": "outage",
     "faults/": "faults",
     "apiserver/test_chart": "chart",
     "apiserver/test_demo": "chart",

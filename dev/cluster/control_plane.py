@@ -4,6 +4,7 @@ from dev.cluster import processes
 from dev.cluster.apiserver import serving_names, start_apiserver, wait_for_apiserver
 from dev.cluster.certificates import CLIENTS, make_authority, make_client, make_server
 from dev.cluster.controllers import start_controllers, wait_for_controllers
+from dev.cluster.errors import ClusterError
 from dev.cluster.etcd import start_etcd
 from dev.cluster.kubeconfig import write_kubeconfig
 from dev.cluster.kubectl import exists
@@ -26,11 +27,19 @@ def start_control_plane(layout: Layout, record: Record) -> None:
     wait_for_controllers(layout, record)
     # ServiceAccount admission refuses pods until the controller manager has made this one.
     wait_until(
-        lambda: exists(layout.kubeconfig, "serviceaccount/default"),
+        lambda: _has_service_account(layout),
         "the default service account exists",
         60,
         layout.log("kube-controller-manager"),
     )
+
+
+def _has_service_account(layout: Layout) -> bool:
+    """An API server whose etcd has just come breaks off a request now and then."""
+    try:
+        return exists(layout.kubeconfig, "serviceaccount/default")
+    except ClusterError:
+        return False
 
 
 def stop_control_plane(layout: Layout) -> None:
