@@ -1,6 +1,5 @@
 """What a user is told when the input of a job is wrong, with real pods."""
 
-import time
 from typing import Any
 
 import pytest
@@ -30,12 +29,10 @@ def test_bad_input_fails_once_with_reason_and_hint(runs: Runs, case: str) -> Non
     wait_for_event(runs, name, reason)
 
 
-def wait_for_event(runs: Runs, name: str, reason: str, seconds: float = 60) -> None:
+def wait_for_event(runs: Runs, name: str, reason: str) -> None:
     """It follows the status, which is written first."""
-    end, about = time.monotonic() + seconds, f"involvedObject.name={name}"
-    while reason not in (events := runs.kubectl("get", "events", "--field-selector", about, "-o", "json")):
-        assert time.monotonic() < end, events
-        time.sleep(0.3)
+    ask = ("get", "events", "--field-selector", f"involvedObject.name={name}", "-o", "json")
+    runs.target.wait_for(f"event {reason}", lambda _: reason in runs.kubectl(*ask), 60)
 
 
 def test_a_missing_claim_is_named(runs: Runs) -> None:

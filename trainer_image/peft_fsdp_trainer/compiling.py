@@ -9,11 +9,11 @@ from functools import wraps
 from typing import Any, Final
 
 import torch
-from bitsandbytes.nn import Linear4bit
 from bitsandbytes.nn.modules import fix_4bit_weight_quant_state_from_module
 from torch import nn
 
 from .errors import Unsupported
+from .quantize import packed_linears
 
 GRAPHS: Final = 64
 """Graphs of one function: two kinds of layers, in training and evaluation, have more than the eight of the default."""
@@ -32,11 +32,11 @@ def compile_layer(layer: nn.Module) -> None:
 def _run(layer: nn.Module, compiled: Callable[..., Any]) -> Callable[..., Any]:
     from torch._dynamo.exc import FailOnRecompileLimitHit
 
-    packed = [module for module in layer.modules() if isinstance(module, Linear4bit)]
+    packed = packed_linears(layer)
 
     @wraps(compiled)
     def run(*inputs: Any, **named: Any) -> Any:
-        for linear in packed:
+        for _, linear in packed:
             # FSDP has put the gathered bytes into place, without how to read them. Inside of the graph the linear
             # layer would put that back, which breaks the graph at each of them.
             fix_4bit_weight_quant_state_from_module(linear)

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Final, cast
 
 import torch
-from bitsandbytes.nn import Linear4bit
 from peft.tuners.lora import LoraLayer
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh
@@ -87,9 +86,7 @@ class FlatSharding:
     def shard_layer(self, layer: nn.Module) -> nn.Module:
         """Prepare one decoder layer that has its weights, and wrap it. Raises Unsupported."""
         assert self.precision.param_dtype is not None
-        for module in layer.modules():
-            if isinstance(module, Linear4bit):
-                store_as(module, self.precision.param_dtype)
+        store_as(layer, self.precision.param_dtype)
         handle_activations(layer, self.spec, self.device.type)
         # DoRA runs both factors twice: on the input and on a unit matrix.
         dora = [module for module in layer.modules() if isinstance(module, LoraLayer) and module.lora_magnitude_vector]

@@ -122,10 +122,9 @@ def _wait_together(download: Future[Path] | None, ranks: Ranks, reporter: Report
 
 def _agreed_commit(spec: ModelSpec, download: Future[Path] | None, ranks: Ranks) -> str:
     """The commit that every node has. Raises on every rank what any download raised."""
-    error = download.exception() if download else None
-    answers = ranks.gather(_answer(spec, error) if error else download.result().name if download else None)
-    if error is not None:
-        raise error
+    answers = ranks.gather(_answer(spec, download))
+    if download is not None:
+        download.result()
     for answer in answers:
         if isinstance(answer, TrainerError):
             raise answer
@@ -138,8 +137,13 @@ def _agreed_commit(spec: ModelSpec, download: Future[Path] | None, ranks: Ranks)
     return commits.pop()
 
 
-def _answer(spec: ModelSpec, error: BaseException) -> TrainerError:
-    """What the other ranks are told of a failed download."""
+def _answer(spec: ModelSpec, download: Future[Path] | None) -> str | TrainerError | None:
+    """What the other ranks are told of a download: its commit, or what it met."""
+    if download is None:
+        return None
+    error = download.exception()
+    if error is None:
+        return download.result().name
     if isinstance(error, TrainerError):
         return error
     return TrainerError(f"model {spec.source} could not be downloaded: {type(error).__name__}: {error}")

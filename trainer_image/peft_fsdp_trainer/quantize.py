@@ -93,12 +93,18 @@ def packed_linear(linear: nn.Linear, weight: Packed, spec: QuantizationSpec) -> 
     return result
 
 
-def store_as(linear: bnb.nn.Linear4bit, dtype: torch.dtype) -> None:
-    """Call the packed bytes numbers of a float type, for FSDP1, which flattens nothing else."""
-    data = linear.weight.detach().reshape(-1)
-    if data.data_ptr() % dtype.itemsize:
-        data = data.clone()
-    linear.weight = _parameter(Packed(data.view(dtype).unsqueeze(1), linear.quant_state), linear)
+def packed_linears(layer: nn.Module) -> list[tuple[str, bnb.nn.Linear4bit]]:
+    """The 4-bit linear layers of a module, by name."""
+    return [(name, module) for name, module in layer.named_modules() if isinstance(module, bnb.nn.Linear4bit)]
+
+
+def store_as(layer: nn.Module, dtype: torch.dtype) -> None:
+    """Call the packed bytes of a layer numbers of a float type, for FSDP1, which flattens nothing else."""
+    for _, linear in packed_linears(layer):
+        data = linear.weight.detach().reshape(-1)
+        if data.data_ptr() % dtype.itemsize:
+            data = data.clone()
+        linear.weight = _parameter(Packed(data.view(dtype).unsqueeze(1), linear.quant_state), linear)
 
 
 def _parameter(weight: Packed, linear: bnb.nn.Linear4bit) -> bnb.nn.Params4bit:

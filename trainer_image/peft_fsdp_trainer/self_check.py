@@ -10,11 +10,11 @@ from contextlib import AbstractContextManager
 from typing import Final
 
 import torch
-from bitsandbytes.nn import Linear4bit
 from torch import nn
 
 from .distributed import Ranks
 from .errors import QuantizationSelfCheckFailed
+from .quantize import packed_linears
 
 ROWS: Final = 16
 TOLERANCE: Final = 1e-2
@@ -61,22 +61,20 @@ class SelfCheck:
 
 def _packed(layer: nn.Module) -> Tensors:
     """Copies of the packed bytes of a layer that has its weights in full."""
-    return {name: linear.weight.detach().reshape(-1).view(torch.uint8).clone() for name, linear in _linears(layer)}
+    return {
+        name: linear.weight.detach().reshape(-1).view(torch.uint8).clone() for name, linear in packed_linears(layer)
+    }
 
 
 def _outputs(layer: nn.Module) -> Tensors:
     """What each packed linear layer makes of fixed rows."""
     found = {}
-    for name, linear in _linears(layer):
+    for name, linear in packed_linears(layer):
         generator = torch.Generator().manual_seed(linear.in_features)
         rows = torch.randn(ROWS, linear.in_features, generator=generator)
         with torch.no_grad():
             found[name] = linear(rows.to(linear.weight.device, linear.compute_dtype)).float()
     return found
-
-
-def _linears(layer: nn.Module) -> list[tuple[str, Linear4bit]]:
-    return [(name, module) for name, module in layer.named_modules() if isinstance(module, Linear4bit)]
 
 
 def _different_bytes(before: Tensors, after: Tensors) -> list[str]:

@@ -6,10 +6,10 @@ needs is the first one. Called by `rules`.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import IntEnum
-from typing import Final
+from typing import Any, Final
 
 from peft_fsdp_api.outcome import Outcome, parse_outcome
 from peft_fsdp_api.reasons import EXIT_CODES, REASONS, Budget, Reason
@@ -156,19 +156,20 @@ def _evicted(pod: PodSeen, message: str, now: datetime) -> Candidate:
     """The container's own end tells nothing: it has two seconds to leave, and often says that it was asked to."""
     if not OWN_LIMIT.search(message):
         return _candidate(Weight.DISRUPTED, pod, Reason.EVICTED, message, now, pod.trainer_end)
-    return _hinted(_candidate(Weight.REJECTED, pod, Reason.DISK_FULL, message, now, pod.trainer_end), OWN_LIMIT_HINT)
+    full = _candidate(Weight.REJECTED, pod, Reason.DISK_FULL, message, now, pod.trainer_end)
+    return _amended(full, hint=OWN_LIMIT_HINT)
 
 
-def _hinted(candidate: Candidate, hint: str) -> Candidate:
-    failure = candidate.failure.model_copy(update={"hint": hint})
-    return Candidate(candidate.weight, candidate.time, failure)
+def _amended(candidate: Candidate, **update: Any) -> Candidate:
+    return replace(candidate, failure=candidate.failure.model_copy(update=update))
 
 
 def _exited(pod: PodSeen, end: ContainerEnd, now: datetime) -> Candidate:
     outcome = parse_outcome(end.message)
     if end.reason == KERNEL_OOM:
         said = "the kernel killed the container: it used more memory than its limit"
-        return _hinted(_candidate(Weight.OUT_OF_MEMORY, pod, Reason.OUT_OF_MEMORY, said, now, end), KERNEL_OOM_HINT)
+        killed = _candidate(Weight.OUT_OF_MEMORY, pod, Reason.OUT_OF_MEMORY, said, now, end)
+        return _amended(killed, hint=KERNEL_OOM_HINT)
     if outcome is not None and outcome.reason is not Reason.SUCCEEDED:
         return _told(pod, end, outcome, now)
     if _was_told_to_stop(pod, end):
@@ -208,10 +209,8 @@ def _told(pod: PodSeen, end: ContainerEnd, outcome: Outcome, now: datetime) -> C
     if pod.is_stopping and reason is Reason.PREEMPTED:
         reason, said = Reason.POD_DELETED, f"the pod was deleted; {said}"
     candidate = _candidate(_weigh(reason, pod), pod, reason, said, now, end)
-    update: dict[str, object] = {"rank": outcome.rank, "step": outcome.step}
-    if outcome.hint:
-        update["hint"] = outcome.hint
-    return Candidate(candidate.weight, candidate.time, candidate.failure.model_copy(update=update))
+    hint = outcome.hint or candidate.failure.hint
+    return _amended(candidate, rank=outcome.rank, step=outcome.step, hint=hint)
 
 
 def _weigh(reason: Reason, pod: PodSeen) -> Weight:

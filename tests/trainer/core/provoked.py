@@ -24,7 +24,6 @@ def take_packed_values_for_numbers() -> None:
     """As in bitsandbytes#1945: the 4-bit values are stored as bfloat16, and FSDP casts them to the type it computes
     in."""
     import torch
-    from bitsandbytes.nn import Linear4bit
 
     from peft_fsdp_trainer import train
     from peft_fsdp_trainer.fsdp2 import FullyShard
@@ -34,9 +33,7 @@ def take_packed_values_for_numbers() -> None:
     shard_layer = FullyShard.shard_layer
 
     def shard_numbers(self: FullyShard, layer: torch.nn.Module) -> torch.nn.Module:
-        for module in layer.modules():
-            if isinstance(module, Linear4bit):
-                store_as(module, torch.bfloat16)
+        store_as(layer, torch.bfloat16)
         return shard_layer(self, layer)
 
     FullyShard.shard_layer = shard_numbers  # type: ignore[method-assign]

@@ -31,11 +31,12 @@ def test_two_ranks_train_as_by_default(make_config, tmp_path, mode):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("changed", [{}, NF4], ids=["bfloat16", "nf4"])
 @pytest.mark.parametrize("place", ["cpu_offload", "activation_offload"])
-def test_what_is_moved_to_the_host_trains_as_by_default(make_config, tmp_path, place):
+def test_what_is_moved_to_the_host_trains_as_by_default(make_config, tmp_path, place, changed):
     """The contract refuses both without GPUs, where there is nowhere to move things from; the code path is the same."""
-    default = _losses(make_config("uid-1", "default", **NF4), 2, tmp_path / "default")
-    config = make_config("uid-2", "mode", **NF4)
+    default = _losses(make_config("uid-1", "default", **changed), 2, tmp_path / "default")
+    config = make_config("uid-2", "mode", **changed)
     moved = config.model_copy(update={"fsdp": config.fsdp.model_copy(update={place: True})})
     assert _losses(moved, 2, tmp_path / "mode") == pytest.approx(default, rel=5e-3)
 
